@@ -98,7 +98,7 @@ MARK = "TO" + "DO"
 @pytest.mark.parametrize("name, text, says", [
     ("src/base/x.c", "void f(void) { strcpy(a, b); }\n", "banned: strcpy()"),
     ("src/base/x.c", "int f(void) { return system (x); }\n", "banned: system()"),
-    ("test/unit/x.c", "int f(void) { return atoi(x); }\n", "banned: atoi()"),
+    ("tests/unit/x.c", "int f(void) { return atoi(x); }\n", "banned: atoi()"),
     ("src/base/x.c", f"// {MARK}: later\n", "unfinished"),
     ("docs/x.md", f"{MARK} later\n", "unfinished"),
     ("docs/x.md", "see /ro" + "ot/x\n", "a path of one machine"),
