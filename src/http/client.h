@@ -12,11 +12,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/slice.h"
 #include "base/time.h"
-#include "http/message.h"
 #include "http/tls.h"
+#include "wire/http1.h"
 
 struct loop;
 struct http_client;
@@ -46,7 +47,7 @@ struct http_client_request {
     const char *target; /* "/v1/jobs?limit=5" */
     const struct http_field
         *fields; /* without Host, Content-Length, Transfer-Encoding, Connection */
-    size_t field_count;
+    size_t header_count;
     struct slice body;           /* whole body */
     bool has_streamed_body;      /* instead: http_call_write ..., http_call_finish */
     int64_t streamed_body_bytes; /* with it: exact length, or -1: chunked */
@@ -62,7 +63,7 @@ struct http_client_request {
 
 struct http_call_events { /* any but on_done may be NULL */
     /* Final head of the answer. It and its slices live until on_done returns. */
-    void (*on_head)(void *context, struct http_call *call, const struct http_response *response);
+    void (*on_head)(void *context, struct http_call *call, const struct http1_head *response);
     void (*on_bytes)(void *context, struct http_call *call,
                      struct slice bytes); /* streamed answers; lives for the call */
     void (*on_drain)(
@@ -73,7 +74,7 @@ struct http_call_events { /* any but on_done may be NULL */
      * ERR_TIMEOUT, ERR_DENIED the server or the own certificate was not accepted (fault tells),
      * ERR_LIMIT answer too long, ERR_INVALID not HTTP. */
     void (*on_done)(void *context, struct http_call *call, enum err code,
-                    const struct http_response *response, struct slice body,
+                    const struct http1_head *response, struct slice body,
                     const struct fault *fault);
 };
 

@@ -1,0 +1,122 @@
+/* The placement engine. Pure, one `struct placer`; live placement, dry runs, planning and the simulators call this same code.
+ *
+ * It is told what stands (regions, sites, tenants, policy, links, queue, held capacity) by incremental events, and asked for
+ * decisions. An event touches what it changes; the result equals a placer rebuilt from a snapshot (by test).
+ *
+ * Order: fair share over the tenant tree and priority classes decide which job is next; hard filters (never relaxed) remove sites;
+ * one score in money chooses among the rest; then nodes and devices inside the site. Gangs are all or nothing. Jobs
+ * that do not fit now get a reservation when they are at the head of their class, and smaller ones may run before them only if they
+ * do not delay it (backfill). Ties break by site name, then node index: same input, same decisions, same bytes. */
+#ifndef LQ_PLACE_PLACE_H
+#define LQ_PLACE_PLACE_H
+
+#include "base/arena.h"
+#include "model/account.h"
+#include "model/attempt.h"
+#include "model/site.h"
+#include "wire/sync.h"
+
+struct placer;
+struct buffer;
+
+/* Which hard filter removed a site. Stable codes for programs ("jurisdiction", ...) and sentences for people. */
+enum place_filter {
+    FILTER_NONE,
+    FILTER_SITE_STATE,      /* draining, drained, lost, not reconciled */
+    FILTER_JURISDICTION,
+    FILTER_PROVENANCE,
+    FILTER_RUNTIME,         /* no node with a runtime of any variant */
+    FILTER_ACCELERATOR,     /* runtime yes, model no */
+    FILTER_SHAPE,           /* no node is ever large enough, or too few nodes for the gang */
+    FILTER_LATENCY,
+    FILTER_PLACEMENT,       /* the job's own allow and avoid lists, role */
+    FILTER_POLICY,
+    FILTER_AVOID,           /* it just failed this job */
+    FILTER_RESTORE,         /* the checkpoint cannot be restored there (runtime, world size, jurisdiction) */
+    FILTER_NO_PRICE,        /* its ask is not known */
+    FILTER_BUDGET,
+    FILTER_QUOTA,
+    FILTER_BUSY,            /* fits, but not now */
+    FILTER_COUNT_
+};
+
+/* Terms of the score, money per hour or once, kept apart: what the buyer pays and what policy adds. */
+struct place_score {
+    struct money ask;            /* buyer: hourly ask times expected hours */
+    struct money energy;         /* buyer, only where the ask excludes it */
+    struct money egress;         /* buyer */
+    struct money carbon;         /* policy, at the carbon price */
+    struct money wait;           /* policy: expected wait at the class's time value */
+    struct money staging;        /* policy: time to bring data, at the class's time value */
+    struct money fragmentation;  /* policy: value of what the choice leaves unusable */
+    struct money risk;           /* policy: owner's reclaim, recent failures */
+    struct money role;           /* policy: region role mismatch */
+    struct money total;
+};
+
+struct place_job {               /* what the engine keeps of a queued job; `spec` must live until removed */
+    struct job_id id;
+    const struct job_spec *spec;
+    struct tenant_id tenant;
+    struct wall_us created_at;
+    uint32_t array_index;
+    struct site_id avoid;        /* none: nothing to avoid */
+    bool has_restore;
+    enum runtime restore_runtime;
+    uint32_t restore_world_size; /* 0: any */
+    struct slice restore_jurisdiction;
+    struct site_id restore_site; /* where a local copy is */
+    uint64_t restore_bytes;
+};
+
+struct place_decision {
+    struct job_id job;
+    struct site_id site;
+    uint32_t variant;
+    uint32_t nodes;
+    struct rank_place places[JOB_NODES_MAX];
+    struct money ask_per_hour;   /* whole gang */
+};
+
+struct placer *placer_create(void);
+void placer_destroy(struct placer *placer);
+
+/* ---- what stands. Put replaces; everything is copied unless said otherwise. */
+enum err placer_policy_put(struct placer *placer, const struct policy *policy) LQ_CHECKED;
+enum err placer_region_put(struct placer *placer, const struct region *region) LQ_CHECKED;
+enum err placer_link_put(struct placer *placer, const struct link *link) LQ_CHECKED;
+enum err placer_tenant_put(struct placer *placer, const struct tenant *tenant) LQ_CHECKED;
+/* `is_open`: in contact, reconciled, not draining; a closed site keeps its holds and takes nothing new. */
+enum err placer_site_put(struct placer *placer, const struct site *site, bool is_open) LQ_CHECKED;
+void placer_site_remove(struct placer *placer, struct site_id site);
+void placer_site_open(struct placer *placer, struct site_id site, bool is_open);
+/* Free capacity as measured on the site (foreign load seen); the engine never places beyond min(own books, measured). */
+void placer_site_observe(struct placer *placer, struct site_id site, const struct sync_node *nodes, uint32_t count);
+
+/* ---- the queue */
+enum err placer_job_put(struct placer *placer, const struct place_job *job) LQ_CHECKED;
+void placer_job_remove(struct placer *placer, struct job_id job);
+
+/* ---- held capacity: attempts that are alive. A decision is held by placer_confirm; at load by placer_hold. */
+enum err placer_hold(struct placer *placer, const struct place_job *job, const struct place_decision *decision, struct wall_us since) LQ_CHECKED;
+void placer_release(struct placer *placer, struct job_id job, struct wall_us at); /* charges fair share for the time held */
+
+/* ---- deciding. False: nothing more can start now. A proposed job is out of the queue and its capacity held until confirm or abort. */
+bool placer_propose(struct placer *placer, struct now now, struct place_decision *out);
+void placer_confirm(struct placer *placer, struct job_id job, struct now now);
+void placer_abort(struct placer *placer, struct job_id job);   /* gives back what it held; the job is queued again */
+/* When time alone could allow a new decision (reservation, shifting); BOOT_NEVER: only an event can. */
+struct boot_ns placer_due(const struct placer *placer, struct now now);
+
+/* ---- explaining, as canonical JSON objects:
+ * {"state":"placed|pending|impossible","chosen":{site,score{...}},"runner_up":{...,"lost_by"},"sites":[{"site","filter","reason"|"score":{...},"eta_ms":{"low","high"}}],
+ *  "eta_ms":{"low","high"}|null,"queue_position"} */
+enum err placer_explain(struct placer *placer, struct job_id job, struct now now, struct buffer *out) LQ_CHECKED; /* ERR_NOT_FOUND */
+/* A job that is not in the queue: nothing is changed. */
+enum err placer_dry_run(struct placer *placer, const struct place_job *job, struct now now, struct buffer *out) LQ_CHECKED;
+/* Could it ever run, were the network idle? ERR_INVALID with the reason by name when not (submit refuses it). */
+enum err placer_check(struct placer *placer, const struct place_job *job, struct fault *fault) LQ_CHECKED;
+
+const char *place_filter_name(enum place_filter filter);
+
+#endif
