@@ -45,8 +45,8 @@ struct http_client_request {
     const char *host; /* Host field; NULL: made from the endpoint */
     const char *method;
     const char *target; /* "/v1/jobs?limit=5" */
-    const struct http_field
-        *fields; /* without Host, Content-Length, Transfer-Encoding, Connection */
+    const struct http1_header
+        *headers; /* without Host, Content-Length, Transfer-Encoding, Connection */
     size_t header_count;
     struct slice body;           /* whole body */
     bool has_streamed_body;      /* instead: http_call_write ..., http_call_finish */
@@ -79,7 +79,7 @@ struct http_call_events { /* any but on_done may be NULL */
 };
 
 /* All of `request` is copied (tls is held); `events` is borrowed (static const). ERR_INVALID
- * (endpoint, field with control characters), ERR_BUSY, ERR_NO_MEMORY. out_call may be NULL. */
+ * (endpoint, header with control characters), ERR_BUSY, ERR_NO_MEMORY. out_call may be NULL. */
 enum err http_client_send(struct http_client *client, const struct http_client_request *request,
                           const struct http_call_events *events, void *context, struct fault *fault,
                           struct http_call **out_call) LQ_CHECKED;
@@ -94,11 +94,18 @@ void http_call_cancel(struct http_call *call); /* no further events; the call is
 enum err http_call_peer_certificate(const struct http_call *call,
                                     struct tls_peer *out_peer) LQ_CHECKED;
 
-/* For command lines and other one-thread programs: runs the loop until the answer is there. Body
- * and fields live in `arena`. Result of on_done. */
+struct http_response {
+    int status;
+    const struct http1_header *headers;
+    size_t header_count;
+    struct slice body;
+};
+
+/* For command lines and other one-thread programs: runs the loop until the answer is there.
+ * Everything of the response lives in `arena`. Result of on_done. ERR_CANCELLED when the loop was
+ * stopped meanwhile. */
 enum err http_client_fetch(struct http_client *client, struct loop *loop,
                            const struct http_client_request *request, struct arena *arena,
-                           struct fault *fault, struct http_response *out_response,
-                           struct slice *out_body) LQ_CHECKED;
+                           struct fault *fault, struct http_response *out_response) LQ_CHECKED;
 
 #endif

@@ -39,7 +39,7 @@ struct http_server_limits {
                                   makes room; only when  all are busy newcomers get 503 */
     uint32_t head_bytes_max;   /* 32 KiB */
     uint32_t target_bytes_max; /* 8 KiB */
-    uint32_t headers_max;       /* 100 */
+    uint32_t headers_max;      /* 100 */
     uint64_t body_bytes_max;   /* 1 MiB: for handlers that do not say */
     uint32_t write_bytes_max;  /* 1 MiB pending of a streaming answer */
     uint32_t arena_bytes_max;  /* 4 MiB: http_exchange_arena */
@@ -90,7 +90,7 @@ void http_server_destroy(struct http_server *server);
 /* Lives as long as the exchange. */
 const struct http1_head *http_exchange_head(const struct http_exchange *exchange);
 struct slice http_exchange_header(const struct http_exchange *exchange,
-                                 const char *name); /* NULL data: none */
+                                  const char *name); /* NULL data: none */
 /* Memory that dies with the exchange. */
 struct arena *http_exchange_arena(struct http_exchange *exchange);
 /* Which listener (index in order of http_server_listen) it came by. */
@@ -137,17 +137,19 @@ void http_exchange_read_start(struct http_exchange *exchange);
 
 /* ---- the answer ---- */
 /* Whole: everything is copied. Content-Length, Date and Connection are the server's; do not give
- * them. Field names and values are checked (ASSERT: no control characters), so text from outside is
- * to be cleaned first. HEAD, 204 and 304 send no body. */
+ * them. A header whose name or value would break the framing (control characters) makes the answer
+ * a 500 instead. HEAD, 204 and 304 send no body. */
 void http_exchange_respond(struct http_exchange *exchange, int status,
-                           const struct http1_header *headers, size_t header_count, struct slice body);
+                           const struct http1_header *headers, size_t header_count,
+                           struct slice body);
 /* Shorthands. */
 void http_exchange_respond_json(struct http_exchange *exchange, int status, struct slice json);
 void http_exchange_respond_problem(struct http_exchange *exchange, int status, const char *code,
                                    const char *detail);
 /* Streaming: start, write ..., finish. body_bytes is the exact length or -1 (chunked). */
 void http_exchange_start(struct http_exchange *exchange, int status,
-                         const struct http1_header *headers, size_t header_count, int64_t body_bytes);
+                         const struct http1_header *headers, size_t header_count,
+                         int64_t body_bytes);
 /* Copies. ERR_BUSY: write_bytes_max are pending, nothing was taken; go on at on_drain. ERR_CLOSED:
  * the client is gone (on_close comes or came). ERR_LIMIT: over the promised length. Each write
  * reaches the client without delay. */
