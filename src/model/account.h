@@ -1,8 +1,9 @@
-/* Who uses compute, who provides it, and who may do what. Deny by default: a right exists only where the table
- * in account.c grants it to a role, with a reach that says whose things it covers.
+/* Who uses compute, who provides it, and who may do what. Deny by default: a right exists only
+ * where the table in account.c grants it to a role, with a reach that says whose things it covers.
  *
  * Invariants
- *  1. tenants form a forest: no cycle, depth at most TENANT_DEPTH_MAX (tenant_tree_build refuses others).
+ *  1. tenants form a forest: no cycle, depth at most TENANT_DEPTH_MAX (tenant_tree_build refuses
+ * others).
  *  2. secrets are kept as hashes only.
  *  3. a token never allows more than its user's roles: its scopes cut them down. */
 #ifndef LQ_MODEL_ACCOUNT_H
@@ -31,16 +32,17 @@ struct tenant_quota {              /* empty: no limit */
 struct tenant {
     struct tenant_id id;
     struct slice name;
-    struct slice title;            /* may be empty */
-    struct tenant_id parent;       /* none: a root */
-    uint32_t weight;               /* share among siblings, 1 to TENANT_WEIGHT_MAX */
+    struct slice title;      /* may be empty */
+    struct tenant_id parent; /* none: a root */
+    uint32_t weight;         /* share among siblings, 1 to TENANT_WEIGHT_MAX */
     struct tenant_quota quota;
     struct span_ms default_time_limit; /* 0: the parent's, at a root the policy's */
 };
 
-struct operator {
+struct operator
+{
     struct slice name;
-    struct slice title;            /* may be empty */
+    struct slice title; /* may be empty */
 };
 
 enum role {
@@ -55,24 +57,24 @@ enum role {
 #define ROLE_BIT(role) (UINT32_C(1) << (role))
 
 enum permission {
-    PERM_NETWORK_READ,   /* regions, sites, links, catalogue, policy */
-    PERM_NETWORK_WRITE,  /* regions, links, operators */
+    PERM_NETWORK_READ,  /* regions, sites, links, catalogue, policy */
+    PERM_NETWORK_WRITE, /* regions, links, operators */
     PERM_POLICY_WRITE,
     PERM_EPOCH_RAISE,
-    PERM_SITE_WRITE,     /* register, change asks and nodes */
+    PERM_SITE_WRITE, /* register, change asks and nodes */
     PERM_SITE_DRAIN,
-    PERM_SITE_DESTROY,   /* sign that a site is gone for good */
+    PERM_SITE_DESTROY, /* sign that a site is gone for good */
     PERM_JOIN_TOKEN_WRITE,
     PERM_JOIN_TOKEN_READ,
     PERM_TENANT_READ,
     PERM_TENANT_WRITE,
     PERM_USER_READ,
     PERM_USER_WRITE,
-    PERM_TOKEN_READ,     /* never the secret */
-    PERM_TOKEN_WRITE,    /* make and revoke */
-    PERM_JOB_READ,       /* state, explanation, attempts */
+    PERM_TOKEN_READ,  /* never the secret */
+    PERM_TOKEN_WRITE, /* make and revoke */
+    PERM_JOB_READ,    /* state, explanation, attempts */
     PERM_JOB_SUBMIT,
-    PERM_JOB_CONTROL,    /* cancel, retry */
+    PERM_JOB_CONTROL, /* cancel, retry */
     PERM_LOG_READ,
     PERM_ARTIFACT_READ,
     PERM_ARTIFACT_WRITE,
@@ -101,10 +103,10 @@ enum reach {
 struct user {
     struct user_id id;
     struct slice name;
-    struct slice title;            /* full name; may be empty */
-    struct tenant_id tenant;       /* none: no tenant (operators' and network staff) */
-    struct slice operator_name;    /* needed by ROLE_OPERATOR, else empty */
-    uint32_t roles;                /* ROLE_BITs; never ROLE_AGENT */
+    struct slice title;         /* full name; may be empty */
+    struct tenant_id tenant;    /* none: no tenant (operators' and network staff) */
+    struct slice operator_name; /* needed by ROLE_OPERATOR, else empty */
+    uint32_t roles;             /* ROLE_BITs; never ROLE_AGENT */
     bool is_disabled;
     struct wall_us created_at;
 };
@@ -112,23 +114,23 @@ struct user {
 struct api_token {
     struct token_id id;
     struct user_id user;
-    struct slice label;            /* may be empty */
-    struct digest hash;            /* SHA-256 of the secret */
-    uint64_t scopes;               /* PERM_BITs; PERM_ALL: all that the user may */
+    struct slice label; /* may be empty */
+    struct digest hash; /* SHA-256 of the secret */
+    uint64_t scopes;    /* PERM_BITs; PERM_ALL: all that the user may */
     struct wall_us created_at;
-    struct wall_us expires_at;     /* 0: never */
-    struct wall_us revoked_at;     /* 0: not revoked */
+    struct wall_us expires_at; /* 0: never */
+    struct wall_us revoked_at; /* 0: not revoked */
 };
 
 struct join_token {
     struct token_id id;
     struct digest hash;
-    struct slice site;             /* name that the joining site gets */
+    struct slice site; /* name that the joining site gets */
     struct slice operator_name;
     struct user_id made_by;
     struct wall_us created_at;
-    struct wall_us expires_at;     /* always set */
-    struct wall_us used_at;        /* 0: not yet; single use */
+    struct wall_us expires_at; /* always set */
+    struct wall_us used_at;    /* 0: not yet; single use */
 };
 
 struct dataset {
@@ -136,23 +138,24 @@ struct dataset {
     struct slice name;
     struct tenant_id tenant;
     uint64_t size_bytes;
-    struct text_list homes;        /* names of sites that hold a whole copy */
-    struct slice jurisdiction;     /* may only be read there; empty: anywhere */
+    struct text_list homes;    /* names of sites that hold a whole copy */
+    struct slice jurisdiction; /* may only be read there; empty: anywhere */
 };
 
 /* Settings of the network that decisions depend on. policy_default gives working values. */
 struct policy {
-    struct slice currency;         /* ISO 4217 */
-    struct money time_value_per_hour[PRIORITY_COUNT_]; /* what an hour of a job's waiting is worth, by class */
+    struct slice currency;                             /* ISO 4217 */
+    struct money time_value_per_hour[PRIORITY_COUNT_]; /* what an hour of a job's waiting is worth,
+                                                          by class */
     struct maybe_money carbon_price_per_tonne;
     struct maybe_money egress_per_gb; /* where a link says nothing; empty: not counted */
-    struct span_ms lease_floor;    /* shortest lease a job may ask for */
-    struct span_ms start_limit;    /* an offered attempt not running by then is revoked */
-    struct span_ms kill_limit;     /* longest from kill order to last exit, grace not counted */
-    struct span_ms contact_limit;  /* silence after which a site counts as lost */
+    struct span_ms lease_floor;       /* shortest lease a job may ask for */
+    struct span_ms start_limit;       /* an offered attempt not running by then is revoked */
+    struct span_ms kill_limit;        /* longest from kill order to last exit, grace not counted */
+    struct span_ms contact_limit;     /* silence after which a site counts as lost */
     struct span_ms default_time_limit;
-    struct span_ms usage_every;    /* how often a running attempt is metered */
-    uint32_t clock_rate_ppm;       /* r of DESIGN: clocks may run off by this many millionths */
+    struct span_ms usage_every; /* how often a running attempt is metered */
+    uint32_t clock_rate_ppm;    /* r of DESIGN: clocks may run off by this many millionths */
     uint64_t events_kept_max;
 };
 
@@ -184,8 +187,9 @@ struct subject {
 };
 
 struct tenant_tree;
-/* May the principal do this to that subject? A subject without a tenant is only within network reach (or operator
- * or self reach, if those match); `tree` may be NULL: then only the very same tenant counts as within. */
+/* May the principal do this to that subject? A subject without a tenant is only within network
+ * reach (or operator or self reach, if those match); `tree` may be NULL: then only the very same
+ * tenant counts as within. */
 bool principal_may(const struct principal *principal, enum permission permission,
                    const struct subject *subject, const struct tenant_tree *tree);
 /* Does any role grant this at all (with any reach)? For a route's first check. */
@@ -195,23 +199,26 @@ bool principal_may_ever(const struct principal *principal, enum permission permi
 struct tenant_tree {
     const struct tenant *tenants;
     uint32_t count;
-    const uint32_t *order;         /* indices, by id */
-    const uint32_t *parents;       /* index of the parent, UINT32_MAX: a root */
-    const uint8_t *depths;         /* roots 0 */
+    const uint32_t *order;   /* indices, by id */
+    const uint32_t *parents; /* index of the parent, UINT32_MAX: a root */
+    const uint8_t *depths;   /* roots 0 */
 };
-/* ERR_INVALID: a cycle, an unknown parent, the same id or sibling name twice; ERR_LIMIT: too many or too deep. */
+/* ERR_INVALID: a cycle, an unknown parent, the same id or sibling name twice; ERR_LIMIT: too many
+ * or too deep. */
 enum err tenant_tree_build(const struct tenant *tenants, uint32_t count, struct arena *arena,
                            struct tenant_tree *out, struct fault *fault) LQ_CHECKED;
 const struct tenant *tenant_tree_find(const struct tenant_tree *tree, struct tenant_id id);
-const struct tenant *tenant_tree_parent(const struct tenant_tree *tree, const struct tenant *tenant);
+const struct tenant *tenant_tree_parent(const struct tenant_tree *tree,
+                                        const struct tenant *tenant);
 /* Is `id` that tenant or below it? */
-bool tenant_tree_is_within(const struct tenant_tree *tree, struct tenant_id id, struct tenant_id above);
+bool tenant_tree_is_within(const struct tenant_tree *tree, struct tenant_id id,
+                           struct tenant_id above);
 /* Own or inherited; `fallback` at a root that has none. */
 struct span_ms tenant_tree_time_limit(const struct tenant_tree *tree, struct tenant_id id,
                                       struct span_ms fallback);
 
 enum err tenant_check(const struct tenant *tenant, struct fault *fault) LQ_CHECKED;
-enum err operator_check(const struct operator *operator, struct fault *fault) LQ_CHECKED;
+enum err operator_check(const struct operator* operator, struct fault * fault) LQ_CHECKED;
 enum err user_check(const struct user *user, struct fault *fault) LQ_CHECKED;
 enum err api_token_check(const struct api_token *token, struct fault *fault) LQ_CHECKED;
 enum err join_token_check(const struct join_token *token, struct fault *fault) LQ_CHECKED;

@@ -1,6 +1,6 @@
-/* The catalogue of accelerator models. Rows come from data/domain/accelerators.csv (wire/catalogue.h reads
- * it). A figure that the source lacks stays empty and is neither guessed nor zero. Immutable once built; the
- * arena it was built in owns it. */
+/* The catalogue of accelerator models. Rows come from data/domain/accelerators.csv
+ * (wire/catalogue.h reads it). A figure that the source lacks stays empty and is neither guessed
+ * nor zero. Immutable once built; the arena it was built in owns it. */
 #ifndef LQ_MODEL_CATALOGUE_H
 #define LQ_MODEL_CATALOGUE_H
 
@@ -10,17 +10,18 @@
 enum { CATALOGUE_ROWS_MAX = 1024 };
 
 struct accelerator {
-    struct slice model;             /* unique without regard to case */
+    struct slice model; /* unique without regard to case */
     struct slice vendor;
-    enum runtime runtime;           /* from the vendor */
-    bool is_domestic;               /* the vendor is a Chinese one */
-    struct maybe_u64 fp16_gflops;   /* dense FP16/BF16 */
+    enum runtime runtime;         /* from the vendor */
+    bool is_domestic;             /* the vendor is a Chinese one */
+    struct maybe_u64 fp16_gflops; /* dense FP16/BF16 */
     struct maybe_u64 mem_bytes;
     struct maybe_u64 mem_bytes_per_s;
-    struct maybe_u64 tdp_mw;        /* thermal design power, milliwatt */
-    struct slice visible_env;       /* environment variable that limits a process to devices; empty: not known */
-    struct slice monitor_tool;      /* vendor's program; may be empty */
-    struct slice confidence;        /* "high", "medium-low", ... */
+    struct maybe_u64 tdp_mw; /* thermal design power, milliwatt */
+    struct slice
+        visible_env; /* environment variable that limits a process to devices; empty: not known */
+    struct slice monitor_tool; /* vendor's program; may be empty */
+    struct slice confidence;   /* "high", "medium-low", ... */
     struct slice source;
     struct slice notes;
 };
@@ -30,14 +31,16 @@ struct catalogue {
     uint32_t count;
 };
 
-/* Runtime and origin of a vendor as the catalogue writes it ("NVIDIA", "Moore Threads"). ERR_NOT_FOUND. */
-enum err catalogue_vendor(struct slice vendor, enum runtime *out_runtime, bool *out_is_domestic) LQ_CHECKED;
+/* Runtime and origin of a vendor as the catalogue writes it ("NVIDIA", "Moore Threads").
+ * ERR_NOT_FOUND. */
+enum err catalogue_vendor(struct slice vendor, enum runtime *out_runtime,
+                          bool *out_is_domestic) LQ_CHECKED;
 
 /* The row of exactly this model (case-blind); NULL: none. */
 const struct accelerator *catalogue_find(const struct catalogue *catalogue, struct slice model);
 /* As people write it: exact, else the one model that has the name as its leading words ("A100" for
- * "A100 80GB SXM", but "H20" never for "H200 SXM"). ERR_NOT_FOUND with the nearest name, ERR_INVALID when
- * several fit (the fault names them). */
+ * "A100 80GB SXM", but "H20" never for "H200 SXM"). ERR_NOT_FOUND with the nearest name,
+ * ERR_INVALID when several fit (the fault names them). */
 enum err catalogue_resolve(const struct catalogue *catalogue, struct slice text, const char *field,
                            const struct accelerator **out_row, struct fault *fault) LQ_CHECKED;
 /* Unique models, sane figures. */

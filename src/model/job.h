@@ -1,13 +1,16 @@
 /* A job: work that ends. One or more tasks placed together (a gang), with variants, one a runtime.
  *
- * `struct job_spec` is what the user asked for: immutable once accepted, decoded into an arena (or into one
- * shared block) that owns every slice below; elements of an array share one spec. `struct job_row` is the mutable
- * state of one job (one element of an array), as the store keeps it: plain memory, fixed size.
+ * `struct job_spec` is what the user asked for: immutable once accepted, decoded into an arena (or
+ * into one shared block) that owns every slice below; elements of an array share one spec. `struct
+ * job_row` is the mutable state of one job (one element of an array), as the store keeps it: plain
+ * memory, fixed size.
  *
  * Invariants of a job_row (job_row_check):
- *  1. state PENDING: no live attempt; ACTIVE: exactly one attempt, `attempt`, is not final; others: none is.
+ *  1. state PENDING: no live attempt; ACTIVE: exactly one attempt, `attempt`, is not final; others:
+ * none is.
  *  2. `attempt` never falls; it is the highest attempt number ever used for the job.
- *  3. a final state never changes (a retry makes the job PENDING again only through job_can_move's table).
+ *  3. a final state never changes (a retry makes the job PENDING again only through job_can_move's
+ * table).
  *  4. cancel_requested is only set on jobs that are not final. */
 #ifndef LQ_MODEL_JOB_H
 #define LQ_MODEL_JOB_H
@@ -22,23 +25,24 @@
 #include "base/slice.h"
 #include "base/time.h"
 
-/* The software stack that a program is built for. Names in the API: lower case ("cpu", "cuda", ...). */
+/* The software stack that a program is built for. Names in the API: lower case ("cpu", "cuda",
+ * ...). */
 enum runtime {
     RUNTIME_CPU,
     RUNTIME_CUDA,
     RUNTIME_CANN,
     RUNTIME_ROCM,
     RUNTIME_MUSA,
-    RUNTIME_BANG,   /* Cambricon */
-    RUNTIME_DTK,    /* Hygon */
-    RUNTIME_XPU,    /* Kunlunxin */
-    RUNTIME_MACA,   /* MetaX */
+    RUNTIME_BANG, /* Cambricon */
+    RUNTIME_DTK,  /* Hygon */
+    RUNTIME_XPU,  /* Kunlunxin */
+    RUNTIME_MACA, /* MetaX */
     RUNTIME_OPENCL,
     RUNTIME_COUNT_
 };
 
 enum priority_class {
-    PRIORITY_SURPLUS,    /* runs on what is left; first to yield */
+    PRIORITY_SURPLUS, /* runs on what is left; first to yield */
     PRIORITY_STANDARD,
     PRIORITY_GUARANTEED,
     PRIORITY_COUNT_
@@ -63,82 +67,89 @@ enum region_role { ROLE_ANY, ROLE_TRAIN, ROLE_SERVE, ROLE_COUNT_ };
 
 enum {
     JOB_NAME_MAX = 128,
-    JOB_NODES_MAX = 512,        /* ranks of a gang */
-    JOB_ARRAY_MAX = 10000,      /* elements of one array */
+    JOB_NODES_MAX = 512,   /* ranks of a gang */
+    JOB_ARRAY_MAX = 10000, /* elements of one array */
     JOB_VARIANTS_MAX = 8,
     JOB_ENVS_MAX = 256,
-    JOB_ENV_BYTES_MAX = 65536,  /* all names and values of a variant together */
+    JOB_ENV_BYTES_MAX = 65536, /* all names and values of a variant together */
     JOB_SCRIPT_BYTES_MAX = 262144,
     JOB_MOUNTS_MAX = 32,
     JOB_DATASETS_MAX = 16,
-    JOB_PLACES_MAX = 64,        /* entries of one placement list */
+    JOB_PLACES_MAX = 64, /* entries of one placement list */
     JOB_RETRIES_MAX = 100,
 };
 
-struct text_pair { struct slice key; struct slice value; };
-struct text_list { const struct slice *items; uint32_t count; };
+struct text_pair {
+    struct slice key;
+    struct slice value;
+};
+struct text_list {
+    const struct slice *items;
+    uint32_t count;
+};
 
 struct job_variant {
     enum runtime runtime;
-    struct slice accelerator;      /* catalogue model, e.g. "A100 80GB SXM"; empty: any of the runtime */
-    uint32_t accelerators;         /* per node; 0 for runtime cpu */
-    struct slice image;            /* container image; empty: the site's own root, read-only */
-    struct slice setup;            /* shell script run before `run`, once per attempt and node; may be empty */
-    struct slice run;              /* shell script */
-    const struct text_pair *envs;  /* sorted by key, unique */
+    struct slice accelerator; /* catalogue model, e.g. "A100 80GB SXM"; empty: any of the runtime */
+    uint32_t accelerators;    /* per node; 0 for runtime cpu */
+    struct slice image;       /* container image; empty: the site's own root, read-only */
+    struct slice setup; /* shell script run before `run`, once per attempt and node; may be empty */
+    struct slice run;   /* shell script */
+    const struct text_pair *envs; /* sorted by key, unique */
     uint32_t env_count;
 };
 
 struct job_checkpoint {
-    struct slice dir;              /* path inside the sandbox, relative to the work folder; empty: none */
-    int32_t signal;                /* asks the program to write one (SIGUSR1 = 10); 0: none */
-    struct span_ms grace;          /* from the signal to the kill: the write to site-local disk only */
-    struct span_ms every;          /* how often the newest one is copied on; 0: on change, at most each 10 s */
-    bool same_world_size;          /* may only be restored at the same num_nodes */
+    struct slice dir;     /* path inside the sandbox, relative to the work folder; empty: none */
+    int32_t signal;       /* asks the program to write one (SIGUSR1 = 10); 0: none */
+    struct span_ms grace; /* from the signal to the kill: the write to site-local disk only */
+    struct span_ms
+        every; /* how often the newest one is copied on; 0: on change, at most each 10 s */
+    bool same_world_size; /* may only be restored at the same num_nodes */
 };
 
 struct job_placement {
-    struct text_list regions;          /* allow-lists by name; empty: any */
+    struct text_list regions; /* allow-lists by name; empty: any */
     struct text_list sites;
     struct text_list avoid_sites;
-    struct text_list jurisdictions;    /* where data, checkpoints and logs may be */
-    enum region_role role;             /* ROLE_ANY: no demand */
+    struct text_list jurisdictions; /* where data, checkpoints and logs may be */
+    enum region_role role;          /* ROLE_ANY: no demand */
     enum provenance provenance;
-    struct span_ms round_trip_max;     /* to `near`; 0: no demand */
-    struct slice near;                 /* region or city of the users */
+    struct span_ms round_trip_max; /* to `near`; 0: no demand */
+    struct slice near;             /* region or city of the users */
 };
 
 struct job_spec {
     struct slice name;
-    uint32_t num_nodes;            /* gang size, >= 1 */
-    uint32_t cpu_milli;            /* per node */
-    uint64_t mem_bytes;            /* per node */
-    uint64_t scratch_bytes;        /* per node; private folder, wiped afterwards */
-    uint32_t pids_max;             /* processes per node */
+    uint32_t num_nodes;     /* gang size, >= 1 */
+    uint32_t cpu_milli;     /* per node */
+    uint64_t mem_bytes;     /* per node */
+    uint64_t scratch_bytes; /* per node; private folder, wiped afterwards */
+    uint32_t pids_max;      /* processes per node */
     const struct job_variant *variants;
-    uint32_t variant_count;        /* >= 1, at most one a runtime+accelerator */
-    uint32_t array_count;          /* 1: no array */
-    uint32_t array_parallel_max;   /* 0: no limit */
-    struct slice workdir;          /* artifact id of an uploaded folder; empty: an empty folder */
-    const struct text_pair *mounts;/* path in the sandbox -> artifact or dataset name */
+    uint32_t variant_count;         /* >= 1, at most one a runtime+accelerator */
+    uint32_t array_count;           /* 1: no array */
+    uint32_t array_parallel_max;    /* 0: no limit */
+    struct slice workdir;           /* artifact id of an uploaded folder; empty: an empty folder */
+    const struct text_pair *mounts; /* path in the sandbox -> artifact or dataset name */
     uint32_t mount_count;
-    struct text_list datasets;     /* names; used for data gravity and mounted read-only */
-    struct text_list outputs;      /* paths inside the work folder, kept when the job ends */
+    struct text_list datasets; /* names; used for data gravity and mounted read-only */
+    struct text_list outputs;  /* paths inside the work folder, kept when the job ends */
     struct job_checkpoint checkpoint;
     struct job_placement placement;
     enum priority_class priority;
     enum contact_policy contact;
-    struct span_ms lease;          /* policy lease: L; 0: the server's floor */
-    struct span_ms time_limit;     /* of one attempt; 0: the tenant's default */
-    struct span_ms expected;       /* the user's own guess of the run time; 0: not known */
-    struct wall_us deadline;       /* 0: none */
-    struct money budget;           /* whole job; 0: none */
-    uint32_t retries_max;          /* attempts after the first that failed by the program's own error */
+    struct span_ms lease;      /* policy lease: L; 0: the server's floor */
+    struct span_ms time_limit; /* of one attempt; 0: the tenant's default */
+    struct span_ms expected;   /* the user's own guess of the run time; 0: not known */
+    struct wall_us deadline;   /* 0: none */
+    struct money budget;       /* whole job; 0: none */
+    uint32_t retries_max;      /* attempts after the first that failed by the program's own error */
 };
 
 enum job_state {
-    JOB_PENDING,    /* waits for a place (or for certainty about an earlier attempt) */
-    JOB_ACTIVE,     /* one attempt is offered, running or unknown */
+    JOB_PENDING, /* waits for a place (or for certainty about an earlier attempt) */
+    JOB_ACTIVE,  /* one attempt is offered, running or unknown */
     JOB_SUCCEEDED,
     JOB_FAILED,
     JOB_CANCELLED,
@@ -153,17 +164,18 @@ struct job_row {
     enum job_state state;
     bool cancel_requested;
     uint32_t array_index;
-    uint32_t attempt;              /* number of the newest attempt; 0: none yet */
-    uint64_t epoch;                /* db_epoch under which `attempt` was dispatched */
-    uint64_t created_epoch;        /* db_epoch when the job was accepted */
-    uint32_t program_failures;     /* spent of retries_max */
-    uint32_t infra_failures;       /* preempted, node lost, site lost, ...; own budget */
-    struct site_id last_site;      /* of the newest attempt that failed by the site's fault; for avoidance */
+    uint32_t attempt;          /* number of the newest attempt; 0: none yet */
+    uint64_t epoch;            /* db_epoch under which `attempt` was dispatched */
+    uint64_t created_epoch;    /* db_epoch when the job was accepted */
+    uint32_t program_failures; /* spent of retries_max */
+    uint32_t infra_failures;   /* preempted, node lost, site lost, ...; own budget */
+    struct site_id
+        last_site; /* of the newest attempt that failed by the site's fault; for avoidance */
     struct wall_us created_at;
-    struct wall_us ended_at;       /* 0 until final */
-    int32_t exit_code;             /* of the last ended attempt; -1: none */
-    uint32_t outcome;              /* enum outcome of the last ended attempt */
-    uint64_t version;              /* ETag; +1 at every change */
+    struct wall_us ended_at; /* 0 until final */
+    int32_t exit_code;       /* of the last ended attempt; -1: none */
+    uint32_t outcome;        /* enum outcome of the last ended attempt */
+    uint64_t version;        /* ETag; +1 at every change */
 };
 
 enum { JOB_INFRA_FAILURES_MAX = 20 };
@@ -182,8 +194,9 @@ enum err provenance_parse(struct slice text, enum provenance *out) LQ_CHECKED;
 enum err role_parse(struct slice text, enum region_role *out) LQ_CHECKED;
 enum err job_state_parse(struct slice text, enum job_state *out) LQ_CHECKED;
 
-/* Every rule that needs no knowledge of the network: names (printable, no control characters, no leading dash), ranges,
- * paths (relative, no "..", no NUL), environment names and sizes, variants, grace <= time_limit, ... */
+/* Every rule that needs no knowledge of the network: names (printable, no control characters, no
+ * leading dash), ranges, paths (relative, no "..", no NUL), environment names and sizes, variants,
+ * grace <= time_limit, ... */
 enum err job_spec_check(const struct job_spec *spec, struct fault *fault) LQ_CHECKED;
 
 bool job_state_is_final(enum job_state state);

@@ -16,15 +16,15 @@ enum {
     NAME_CANDIDATES_MAX = 4096, /* names that name_nearest looks at */
 };
 
-/* Names of regions, sites, operators, tenants, users, nodes, datasets: what stands in URLs, flags and
- * tables. 1 to NAME_MAX of a-z A-Z 0-9 . _ - @ + ; the first is a letter or digit. */
+/* Names of regions, sites, operators, tenants, users, nodes, datasets: what stands in URLs, flags
+ * and tables. 1 to NAME_MAX of a-z A-Z 0-9 . _ - @ + ; the first is a letter or digit. */
 enum err name_check(struct slice name, const char *field, struct fault *fault) LQ_CHECKED;
 /* Text for people on one line: valid UTF-8, 1 to `len_max` bytes, no control characters, no leading
  * dash, no space at either end. */
 enum err text_line_check(struct slice text, size_t len_max, const char *field,
                          struct fault *fault) LQ_CHECKED;
-/* A path inside a folder: relative, not empty, no NUL, control character, "." or ".." or empty part,
- * no backslash; at most PATH_MAX_BYTES. */
+/* A path inside a folder: relative, not empty, no NUL, control character, "." or ".." or empty
+ * part, no backslash; at most PATH_MAX_BYTES. */
 enum err path_check(struct slice path, const char *field, struct fault *fault) LQ_CHECKED;
 /* Country or area code of a jurisdiction: 1 to 32 of A-Z a-z 0-9 and '-', e.g. "CN", "EU". */
 enum err jurisdiction_check(struct slice code, const char *field, struct fault *fault) LQ_CHECKED;

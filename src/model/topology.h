@@ -1,5 +1,5 @@
-/* A whole network as a file describes it: what `lq up` makes and what the simulator and placement benchmarks start from.
- * A value in an arena. Ids are none until someone gives them. */
+/* A whole network as a file describes it: what `lq up` makes and what the simulator and placement
+ * benchmarks start from. A value in an arena. Ids are none until someone gives them. */
 #ifndef LQ_MODEL_TOPOLOGY_H
 #define LQ_MODEL_TOPOLOGY_H
 
@@ -15,8 +15,8 @@ enum {
 };
 
 struct topology_tenant {
-    struct tenant tenant;          /* id and parent: none */
-    struct slice parent;           /* name; empty: a root */
+    struct tenant tenant; /* id and parent: none */
+    struct slice parent;  /* name; empty: a root */
 };
 
 struct topology {
@@ -24,21 +24,26 @@ struct topology {
     uint32_t region_count;
     const struct site *sites;
     uint32_t site_count;
-    const struct link *links;      /* link_order'ed, in the file's order */
+    const struct link *links; /* link_order'ed, in the file's order */
     uint32_t link_count;
     const struct topology_tenant *tenants;
     uint32_t tenant_count;
-    const struct operator *operators; /* those named, and those only mentioned by a site */
+    const struct operator* operators; /* those named, and those only mentioned by a site */
     uint32_t operator_count;
-    struct policy policy;          /* defaults, changed by `currency` and `settings` */
+    struct policy policy; /* defaults, changed by `currency` and `settings` */
 };
 
-/* Every noun's own check and the references between them: unknown region, site or parent (with the nearest name),
- * names used twice, the same link twice, cycles of tenants. `scratch` is for the work. */
-enum err topology_check(const struct topology *topology, struct arena *scratch, struct fault *fault) LQ_CHECKED;
-const struct region *topology_region(const struct topology *topology, struct slice name); /* NULL: none */
+/* Every noun's own check and the references between them: unknown region, site or parent (with the
+ * nearest name), names used twice, the same link twice, cycles of tenants. `scratch` is for the
+ * work. */
+enum err topology_check(const struct topology *topology, struct arena *scratch,
+                        struct fault *fault) LQ_CHECKED;
+const struct region *topology_region(const struct topology *topology,
+                                     struct slice name); /* NULL: none */
 const struct site *topology_site(const struct topology *topology, struct slice name);
-/* The link of two sites, else of their regions; NULL: nothing known (also for one and the same site). */
-const struct link *topology_link(const struct topology *topology, const struct site *a, const struct site *b);
+/* The link of two sites, else of their regions; NULL: nothing known (also for one and the same
+ * site). */
+const struct link *topology_link(const struct topology *topology, const struct site *a,
+                                 const struct site *b);
 
 #endif
