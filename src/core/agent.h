@@ -1,6 +1,7 @@
-/* The agent's state machine: one a site. Pure. Same discipline as core/server.h: a step changes memory at once, its journal_change is
- * made durable, and its outputs (engine calls, answers to supervisors, sync requests) leave only after that commit. When the
- * journal fails, the shell drops the core, reloads from the journal, and tries again when writing works. */
+/* The agent's state machine: one a site. Pure. Same discipline as core/server.h: a step changes
+ * memory at once, its journal_change is made durable, and its outputs (engine calls, answers to
+ * supervisors, sync requests) leave only after that commit. When the journal fails, the shell drops
+ * the core, reloads from the journal, and tries again when writing works. */
 #ifndef LQ_CORE_AGENT_H
 #define LQ_CORE_AGENT_H
 
@@ -17,66 +18,94 @@ struct agent_settings {
     struct span_ms sync_timeout;                   /* give up waiting for a reply */
     struct span_ms engine_retry;                   /* between engine calls for one attempt */
     struct span_ms engine_poll;                    /* between inspections of running attempts */
-    struct span_ms gate_limit;                     /* all ranks must come within this; else given up */
-    uint32_t attempts_max;                         /* live ones; more STARTs are refused */
+    struct span_ms gate_limit; /* all ranks must come within this; else given up */
+    uint32_t attempts_max;     /* live ones; more STARTs are refused */
 };
 
-struct agent_core *agent_core_create(const struct protocol_rules *rules, const struct agent_settings *settings,
-                                     const struct site *site, uint64_t random_seed);
+struct agent_core *agent_core_create(const struct protocol_rules *rules,
+                                     const struct agent_settings *settings, const struct site *site,
+                                     uint64_t random_seed);
 void agent_core_destroy(struct agent_core *core);
 /* Rows from the journal, then AGENT_BOOT. */
 enum err agent_core_load_meta(struct agent_core *core, const struct journal_meta *meta) LQ_CHECKED;
-enum err agent_core_load_attempt(struct agent_core *core, const struct journal_attempt *attempt) LQ_CHECKED;
-enum err agent_core_load_usage(struct agent_core *core, const struct usage_record *record) LQ_CHECKED; /* unacked, in order */
+enum err agent_core_load_attempt(struct agent_core *core,
+                                 const struct journal_attempt *attempt) LQ_CHECKED;
+enum err agent_core_load_usage(struct agent_core *core, const struct usage_record *record)
+    LQ_CHECKED; /* unacked, in order */
 
 enum agent_event_kind {
-    AGENT_BOOT,           /* after loading: reconcile every live attempt with the engine by name */
+    AGENT_BOOT, /* after loading: reconcile every live attempt with the engine by name */
     AGENT_TICK,
-    AGENT_SYNC_REPLY,     /* bytes of a reply */
-    AGENT_SYNC_FAILED,    /* connection, timeout or HTTP error of request_seq */
-    AGENT_GATE,           /* a message from a supervisor */
-    AGENT_ENGINE_DONE,    /* the engine's answer to a call */
-    AGENT_CAPACITY,       /* nodes as measured now */
-    AGENT_LINKS,          /* link measurements */
-    AGENT_DRAIN,          /* the operator's local word: take nothing new; `flag` false: resume */
+    AGENT_SYNC_REPLY,  /* bytes of a reply */
+    AGENT_SYNC_FAILED, /* connection, timeout or HTTP error of request_seq */
+    AGENT_GATE,        /* a message from a supervisor */
+    AGENT_ENGINE_DONE, /* the engine's answer to a call */
+    AGENT_CAPACITY,    /* nodes as measured now */
+    AGENT_LINKS,       /* link measurements */
+    AGENT_DRAIN,       /* the operator's local word: take nothing new; `flag` false: resume */
     AGENT_EVENT_KIND_COUNT_
 };
 
 enum engine_call { ENGINE_SUBMIT, ENGINE_INSPECT, ENGINE_KILL };
 enum engine_answer {
-    ENGINE_ACCEPTED,      /* SUBMIT: the engine took it under the name */
-    ENGINE_UNSURE,        /* SUBMIT, KILL: timed out or failed half-way; it may run */
-    ENGINE_REJECTED,      /* SUBMIT: certain that nothing was started; outcome says why */
-    ENGINE_ABSENT,        /* INSPECT, KILL: nothing of that name runs or will be started by the engine */
-    ENGINE_PRESENT,       /* INSPECT: of that name something waits or runs */
-    ENGINE_ENDED,         /* INSPECT: all ranks are gone and left an end record */
+    ENGINE_ACCEPTED, /* SUBMIT: the engine took it under the name */
+    ENGINE_UNSURE,   /* SUBMIT, KILL: timed out or failed half-way; it may run */
+    ENGINE_REJECTED, /* SUBMIT: certain that nothing was started; outcome says why */
+    ENGINE_ABSENT,   /* INSPECT, KILL: nothing of that name runs or will be started by the engine */
+    ENGINE_PRESENT,  /* INSPECT: of that name something waits or runs */
+    ENGINE_ENDED,    /* INSPECT: all ranks are gone and left an end record */
 };
 
-struct engine_rank_end { bool is_known; enum outcome outcome; int32_t exit_code; struct span_ms ran, gate_wait, kill_wait; int64_t cpu_ms; };
+struct engine_rank_end {
+    bool is_known;
+    enum outcome outcome;
+    int32_t exit_code;
+    struct span_ms ran, gate_wait, kill_wait;
+    int64_t cpu_ms;
+};
 
 struct agent_event {
     enum agent_event_kind kind;
     union {
-        struct { struct slice bytes; } sync_reply;
-        struct { uint64_t request_seq; } sync_failed;
-        struct { struct gate_message message; } gate;
         struct {
-            enum engine_call call; struct attempt_token token; enum engine_answer answer; enum outcome outcome;
-            uint64_t incarnation;                     /* PRESENT, ENDED: of the launch found, 0 when not known */
-            const struct engine_rank_end *ranks; uint32_t rank_count; /* ENDED */
+            struct slice bytes;
+        } sync_reply;
+        struct {
+            uint64_t request_seq;
+        } sync_failed;
+        struct {
+            struct gate_message message;
+        } gate;
+        struct {
+            enum engine_call call;
+            struct attempt_token token;
+            enum engine_answer answer;
+            enum outcome outcome;
+            uint64_t incarnation; /* PRESENT, ENDED: of the launch found, 0 when not known */
+            const struct engine_rank_end *ranks;
+            uint32_t rank_count; /* ENDED */
         } engine;
-        struct { const struct sync_node *nodes; uint32_t count; } capacity;
-        struct { const struct sync_link *links; uint32_t count; } links;
-        struct { bool flag; } drain;
+        struct {
+            const struct sync_node *nodes;
+            uint32_t count;
+        } capacity;
+        struct {
+            const struct sync_link *links;
+            uint32_t count;
+        } links;
+        struct {
+            bool flag;
+        } drain;
     };
 };
 
 enum agent_output_kind {
-    AGENT_SEND_SYNC,      /* bytes: encoded sync_request number request_seq; replaces an outstanding one */
-    AGENT_SEND_GATE,      /* message to the supervisor (token, rank, incarnation), if it is connected */
-    AGENT_CALL_ENGINE,    /* call for token; `order` for SUBMIT */
-    AGENT_ATTEMPT_ENDED,  /* all ranks gone and durable: the shell finishes logs, outputs, scratch */
-    AGENT_STALE_SERVER,   /* a reply of an older epoch came: alarm */
+    AGENT_SEND_SYNC, /* bytes: encoded sync_request number request_seq; replaces an outstanding one
+                      */
+    AGENT_SEND_GATE, /* message to the supervisor (token, rank, incarnation), if it is connected */
+    AGENT_CALL_ENGINE,   /* call for token; `order` for SUBMIT */
+    AGENT_ATTEMPT_ENDED, /* all ranks gone and durable: the shell finishes logs, outputs, scratch */
+    AGENT_STALE_SERVER,  /* a reply of an older epoch came: alarm */
 };
 
 struct agent_output {
@@ -87,7 +116,7 @@ struct agent_output {
     struct slice bytes;
     struct gate_message gate;
     enum engine_call call;
-    struct slice order;          /* encoded attempt_order */
+    struct slice order; /* encoded attempt_order */
     enum outcome outcome;
 };
 
@@ -100,10 +129,16 @@ struct agent_effects {
 
 void agent_effects_init(struct agent_effects *effects);
 void agent_effects_deinit(struct agent_effects *effects);
-void agent_core_step(struct agent_core *core, const struct agent_event *event, struct now now, struct agent_effects *effects);
+void agent_core_step(struct agent_core *core, const struct agent_event *event, struct now now,
+                     struct agent_effects *effects);
 struct boot_ns agent_core_due(const struct agent_core *core);
 
-struct agent_counts { uint32_t live, running, ended_unacked; uint64_t usage_unacked; bool is_connected; uint64_t epoch_seen; };
+struct agent_counts {
+    uint32_t live, running, ended_unacked;
+    uint64_t usage_unacked;
+    bool is_connected;
+    uint64_t epoch_seen;
+};
 struct agent_counts agent_core_counts(const struct agent_core *core);
 
 #endif

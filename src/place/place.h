@@ -1,66 +1,72 @@
-/* The placement engine. Pure, one `struct placer`; live placement, dry runs, planning and the simulators call this same code.
+/* The placement engine. Pure, one `struct placer`; live placement, dry runs, planning and the
+ * simulators call this same code.
  *
- * It is told what stands (regions, sites, tenants, policy, links, queue, held capacity) by incremental events, and asked for
- * decisions. An event touches what it changes; the result equals a placer rebuilt from a snapshot (by test).
+ * It is told what stands (regions, sites, tenants, policy, links, queue, held capacity) by
+ * incremental events, and asked for decisions. An event touches what it changes; the result equals
+ * a placer rebuilt from a snapshot (by test).
  *
- * Order: fair share over the tenant tree and priority classes decide which job is next; hard filters (never relaxed) remove sites;
- * one score in money chooses among the rest; then nodes and devices inside the site. Gangs are all or nothing. Jobs
- * that do not fit now get a reservation when they are at the head of their class, and smaller ones may run before them only if they
- * do not delay it (backfill). Ties break by site name, then node index: same input, same decisions, same bytes. */
+ * Order: fair share over the tenant tree and priority classes decide which job is next; hard
+ * filters (never relaxed) remove sites; one score in money chooses among the rest; then nodes and
+ * devices inside the site. Gangs are all or nothing. Jobs that do not fit now get a reservation
+ * when they are at the head of their class, and smaller ones may run before them only if they do
+ * not delay it (backfill). Ties break by site name, then node index: same input, same decisions,
+ * same bytes. */
 #ifndef LQ_PLACE_PLACE_H
 #define LQ_PLACE_PLACE_H
 
 #include "base/arena.h"
 #include "model/account.h"
 #include "model/attempt.h"
+#include "model/capacity.h"
 #include "model/site.h"
-#include "wire/sync.h"
 
 struct placer;
-struct buffer;
 
-/* Which hard filter removed a site. Stable codes for programs ("jurisdiction", ...) and sentences for people. */
+/* Which hard filter removed a site. Stable codes for programs ("jurisdiction", ...) and sentences
+ * for people. */
 enum place_filter {
     FILTER_NONE,
-    FILTER_SITE_STATE,      /* draining, drained, lost, not reconciled */
+    FILTER_SITE_STATE, /* draining, drained, lost, not reconciled */
     FILTER_JURISDICTION,
     FILTER_PROVENANCE,
-    FILTER_RUNTIME,         /* no node with a runtime of any variant */
-    FILTER_ACCELERATOR,     /* runtime yes, model no */
-    FILTER_SHAPE,           /* no node is ever large enough, or too few nodes for the gang */
+    FILTER_RUNTIME,     /* no node with a runtime of any variant */
+    FILTER_ACCELERATOR, /* runtime yes, model no */
+    FILTER_SHAPE,       /* no node is ever large enough, or too few nodes for the gang */
     FILTER_LATENCY,
-    FILTER_PLACEMENT,       /* the job's own allow and avoid lists, role */
+    FILTER_PLACEMENT, /* the job's own allow and avoid lists, role */
     FILTER_POLICY,
-    FILTER_AVOID,           /* it just failed this job */
-    FILTER_RESTORE,         /* the checkpoint cannot be restored there (runtime, world size, jurisdiction) */
-    FILTER_NO_PRICE,        /* its ask is not known */
+    FILTER_AVOID,    /* it just failed this job */
+    FILTER_RESTORE,  /* the checkpoint cannot be restored there (runtime, world size, jurisdiction)
+                      */
+    FILTER_NO_PRICE, /* its ask is not known */
     FILTER_BUDGET,
     FILTER_QUOTA,
-    FILTER_BUSY,            /* fits, but not now */
+    FILTER_BUSY, /* fits, but not now */
     FILTER_COUNT_
 };
 
-/* Terms of the score, money per hour or once, kept apart: what the buyer pays and what policy adds. */
+/* Terms of the score, money per hour or once, kept apart: what the buyer pays and what policy adds.
+ */
 struct place_score {
-    struct money ask;            /* buyer: hourly ask times expected hours */
-    struct money energy;         /* buyer, only where the ask excludes it */
-    struct money egress;         /* buyer */
-    struct money carbon;         /* policy, at the carbon price */
-    struct money wait;           /* policy: expected wait at the class's time value */
-    struct money staging;        /* policy: time to bring data, at the class's time value */
-    struct money fragmentation;  /* policy: value of what the choice leaves unusable */
-    struct money risk;           /* policy: owner's reclaim, recent failures */
-    struct money role;           /* policy: region role mismatch */
+    struct money ask;           /* buyer: hourly ask times expected hours */
+    struct money energy;        /* buyer, only where the ask excludes it */
+    struct money egress;        /* buyer */
+    struct money carbon;        /* policy, at the carbon price */
+    struct money wait;          /* policy: expected wait at the class's time value */
+    struct money staging;       /* policy: time to bring data, at the class's time value */
+    struct money fragmentation; /* policy: value of what the choice leaves unusable */
+    struct money risk;          /* policy: owner's reclaim, recent failures */
+    struct money role;          /* policy: region role mismatch */
     struct money total;
 };
 
-struct place_job {               /* what the engine keeps of a queued job; `spec` must live until removed */
+struct place_job { /* what the engine keeps of a queued job; `spec` must live until removed */
     struct job_id id;
     const struct job_spec *spec;
     struct tenant_id tenant;
     struct wall_us created_at;
     uint32_t array_index;
-    struct site_id avoid;        /* none: nothing to avoid */
+    struct site_id avoid; /* none: nothing to avoid */
     bool has_restore;
     enum runtime restore_runtime;
     uint32_t restore_world_size; /* 0: any */
@@ -75,7 +81,7 @@ struct place_decision {
     uint32_t variant;
     uint32_t nodes;
     struct rank_place places[JOB_NODES_MAX];
-    struct money ask_per_hour;   /* whole gang */
+    struct money ask_per_hour; /* whole gang */
 };
 
 struct placer *placer_create(void);
@@ -86,36 +92,79 @@ enum err placer_policy_put(struct placer *placer, const struct policy *policy) L
 enum err placer_region_put(struct placer *placer, const struct region *region) LQ_CHECKED;
 enum err placer_link_put(struct placer *placer, const struct link *link) LQ_CHECKED;
 enum err placer_tenant_put(struct placer *placer, const struct tenant *tenant) LQ_CHECKED;
-/* `is_open`: in contact, reconciled, not draining; a closed site keeps its holds and takes nothing new. */
+/* `is_open`: in contact, reconciled, not draining; a closed site keeps its holds and takes nothing
+ * new. */
 enum err placer_site_put(struct placer *placer, const struct site *site, bool is_open) LQ_CHECKED;
 void placer_site_remove(struct placer *placer, struct site_id site);
 void placer_site_open(struct placer *placer, struct site_id site, bool is_open);
-/* Free capacity as measured on the site (foreign load seen); the engine never places beyond min(own books, measured). */
-void placer_site_observe(struct placer *placer, struct site_id site, const struct sync_node *nodes, uint32_t count);
+/* Free capacity as measured on the site (foreign load seen); the engine never places beyond min(own
+ * books, measured). */
+void placer_site_observe(struct placer *placer, struct site_id site, const struct sync_node *nodes,
+                         uint32_t count);
 
 /* ---- the queue */
 enum err placer_job_put(struct placer *placer, const struct place_job *job) LQ_CHECKED;
 void placer_job_remove(struct placer *placer, struct job_id job);
 
-/* ---- held capacity: attempts that are alive. A decision is held by placer_confirm; at load by placer_hold. */
-enum err placer_hold(struct placer *placer, const struct place_job *job, const struct place_decision *decision, struct wall_us since) LQ_CHECKED;
-void placer_release(struct placer *placer, struct job_id job, struct wall_us at); /* charges fair share for the time held */
+/* ---- held capacity: attempts that are alive. A decision is held by placer_confirm; at load by
+ * placer_hold. */
+enum err placer_hold(struct placer *placer, const struct place_job *job,
+                     const struct place_decision *decision, struct wall_us since) LQ_CHECKED;
+void placer_release(struct placer *placer, struct job_id job,
+                    struct wall_us at); /* charges fair share for the time held */
 
-/* ---- deciding. False: nothing more can start now. A proposed job is out of the queue and its capacity held until confirm or abort. */
+/* ---- deciding. False: nothing more can start now. A proposed job is out of the queue and its
+ * capacity held until confirm or abort. */
 bool placer_propose(struct placer *placer, struct now now, struct place_decision *out);
 void placer_confirm(struct placer *placer, struct job_id job, struct now now);
-void placer_abort(struct placer *placer, struct job_id job);   /* gives back what it held; the job is queued again */
-/* When time alone could allow a new decision (reservation, shifting); BOOT_NEVER: only an event can. */
+void placer_abort(struct placer *placer,
+                  struct job_id job); /* gives back what it held; the job is queued again */
+/* When time alone could allow a new decision (reservation, shifting); BOOT_NEVER: only an event
+ * can. */
 struct boot_ns placer_due(const struct placer *placer, struct now now);
 
-/* ---- explaining, as canonical JSON objects:
- * {"state":"placed|pending|impossible","chosen":{site,score{...}},"runner_up":{...,"lost_by"},"sites":[{"site","filter","reason"|"score":{...},"eta_ms":{"low","high"}}],
- *  "eta_ms":{"low","high"}|null,"queue_position"} */
-enum err placer_explain(struct placer *placer, struct job_id job, struct now now, struct buffer *out) LQ_CHECKED; /* ERR_NOT_FOUND */
+/* ---- explaining. Codes and numbers; core/explain.h puts them into JSON and words. */
+struct place_site_line {
+    struct site_id site;
+    struct slice site_name;
+    enum place_filter filter; /* FILTER_NONE: fits now; FILTER_BUSY: fits, not now; else removed */
+    uint64_t wanted, available; /* of what the filter counts (milli-CPU, bytes, nodes, ...); 0, 0:
+                                   nothing to count */
+    struct slice
+        detail;     /* name that the filter speaks of (jurisdiction, runtime, ...); may be empty */
+    bool has_score; /* for FILTER_NONE and FILTER_BUSY */
+    uint32_t variant;
+    struct place_score score;
+    bool has_eta;
+    struct span_ms eta_low, eta_high;
+};
+
+enum place_verdict { PLACE_NOW, PLACE_LATER, PLACE_IMPOSSIBLE, PLACE_HELD };
+
+struct place_explanation {
+    enum place_verdict verdict;
+    const struct place_site_line *lines; /* by site name */
+    uint32_t line_count;
+    int32_t
+        chosen; /* index into lines: the site that has it, would get it now or soonest; -1: none */
+    int32_t runner_up; /* -1: none */
+    bool has_eta;
+    struct span_ms eta_low, eta_high;
+    uint32_t queue_position;      /* 1 is next; 0: not queued */
+    enum place_filter blocked_by; /* what keeps it pending: BUSY, QUOTA, ... */
+};
+
+/* ERR_NOT_FOUND: neither queued nor held (a held job is explained as it was decided). Results live
+ * in `arena`. */
+enum err placer_explain(struct placer *placer, struct job_id job, struct now now,
+                        struct arena *arena, struct place_explanation *out) LQ_CHECKED;
 /* A job that is not in the queue: nothing is changed. */
-enum err placer_dry_run(struct placer *placer, const struct place_job *job, struct now now, struct buffer *out) LQ_CHECKED;
-/* Could it ever run, were the network idle? ERR_INVALID with the reason by name when not (submit refuses it). */
-enum err placer_check(struct placer *placer, const struct place_job *job, struct fault *fault) LQ_CHECKED;
+enum err placer_dry_run(struct placer *placer, const struct place_job *job, struct now now,
+                        struct arena *arena, struct place_explanation *out) LQ_CHECKED;
+/* Could it ever run, were the network idle? ERR_INVALID with the reason by name when not (submit
+ * refuses it). */
+enum err placer_check(struct placer *placer, const struct place_job *job,
+                      struct fault *fault) LQ_CHECKED;
 
 const char *place_filter_name(enum place_filter filter);
 

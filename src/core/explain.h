@@ -1,0 +1,17 @@
+/* Explanations in JSON and in words:
+ * {"verdict":"now|later|impossible|held","sentence","chosen":"site"|null,"runner_up":"site"|null,"lost_by":money|null,
+ *  "sites":[{"site","filter","reason","variant","score":{...},"eta_ms":{"low","high"}}],"eta_ms":{"low","high"}|null,
+ *  "queue_position","blocked_by"} */
+#ifndef LQ_CORE_EXPLAIN_H
+#define LQ_CORE_EXPLAIN_H
+
+#include "base/buffer.h"
+#include "place/place.h"
+#include "wire/json_writer.h"
+
+/* Writes one JSON value. */
+void explanation_write(struct json_writer *writer, const struct place_explanation *explanation);
+/* Why this site was removed or not, as a sentence without a final stop. */
+void place_line_sentence(const struct place_site_line *line, struct buffer *out);
+
+#endif
