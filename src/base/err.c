@@ -84,7 +84,7 @@ void fault_prefix(struct fault *fault, const char *prefix)
 {
     if (fault == NULL || prefix[0] == '\0')
         return;
-    char joined[2 * FAULT_FIELD_MAX];
+    char joined[2 * FAULT_FIELD_MAX + 2];
     /* An index follows its array without a dot: "tasks" and "[2].run". */
     const char *dot = fault->field[0] == '\0' || fault->field[0] == '[' ? "" : ".";
     snprintf(joined, sizeof(joined), "%.*s%s%s", FAULT_FIELD_MAX, prefix, dot, fault->field);

@@ -62,8 +62,8 @@ uint64_t hash_bytes(struct slice bytes, uint64_t seed)
     return hash_mix(state ^ first, load_tail(p, left) ^ key_c);
 }
 
-/* Bitwise reflected polynomial of iSCSI (RFC 3720), four bits a step: small, and fast enough for headers and
- * journal pages. */
+/* Bitwise reflected polynomial of iSCSI (RFC 3720), four bits a step: small, and fast enough for
+ * headers and journal pages. */
 uint32_t hash_crc32c(uint32_t crc, struct slice bytes)
 {
     static const uint32_t table[16] = {

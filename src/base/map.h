@@ -29,6 +29,7 @@ struct map_table {
     size_t slot_count;
     void *entries; /* in order of insertion, removed ones marked */
     size_t entry_count;
+    size_t entry_first; /* none before it is live */
     size_t entry_cap;
     size_t live;
     size_t limit;
