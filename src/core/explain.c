@@ -1,0 +1,214 @@
+#include "core/explain.h"
+
+#include "base/assert.h"
+
+static void hours_text(struct buffer *out, struct span_ms span)
+{
+    char text[TIME_TEXT_MAX];
+    span_format(span, text);
+    buffer_append_text(out, text);
+}
+
+void place_line_sentence(const struct place_site_line *line, struct buffer *out)
+{
+    unsigned long long wanted = line->wanted, available = line->available;
+    switch (line->filter) {
+    case FILTER_NONE:
+        buffer_append_text(out, "fits now");
+        return;
+    case FILTER_BUSY:
+        buffer_append_text(out, "fits, but its nodes are taken");
+        if (line->has_eta) {
+            buffer_append_text(out, "; free in about ");
+            hours_text(out, line->eta_low);
+        }
+        return;
+    case FILTER_SITE_STATE:
+        buffer_printf(out, "the site is %.*s", SLICE_ARG(line->detail));
+        return;
+    case FILTER_JURISDICTION:
+        buffer_printf(out, "its jurisdiction %.*s is not among those the job allows",
+                      SLICE_ARG(line->detail));
+        return;
+    case FILTER_PROVENANCE:
+        buffer_printf(out, "the job asks for domestic chips; %.*s ones are not",
+                      SLICE_ARG(line->detail));
+        return;
+    case FILTER_RUNTIME:
+        buffer_printf(out, "no node has the runtime %.*s", SLICE_ARG(line->detail));
+        return;
+    case FILTER_ACCELERATOR:
+        buffer_printf(out, "no node has the accelerator %.*s", SLICE_ARG(line->detail));
+        return;
+    case FILTER_SHAPE:
+        buffer_printf(out, "%llu node(s) of that size are wanted, it has %llu", wanted, available);
+        return;
+    case FILTER_LATENCY:
+        if (available == 0)
+            buffer_printf(out, "its round trip to %.*s is not known", SLICE_ARG(line->detail));
+        else
+            buffer_printf(out, "its round trip to %.*s is %llu us, at most %llu us are allowed",
+                          SLICE_ARG(line->detail), available, wanted);
+        return;
+    case FILTER_PLACEMENT:
+        buffer_printf(out, "the job's own placement.%.*s rules it out", SLICE_ARG(line->detail));
+        return;
+    case FILTER_POLICY:
+        buffer_printf(out, "policy: %.*s", SLICE_ARG(line->detail));
+        return;
+    case FILTER_AVOID:
+        buffer_append_text(out, "it just failed this job, and another site can take it");
+        return;
+    case FILTER_RESTORE:
+        buffer_printf(out, "the job's checkpoint cannot be restored there (%.*s)",
+                      SLICE_ARG(line->detail));
+        return;
+    case FILTER_NO_PRICE:
+        buffer_append_text(
+            out,
+            "its ask for what the job needs is not known; a missing price never counts as zero");
+        return;
+    case FILTER_BUDGET:
+        buffer_append_text(out, "it would cost more than the job's budget");
+        return;
+    case FILTER_QUOTA:
+        buffer_printf(out, "the quota of %.*s would be passed (%llu of %llu)",
+                      SLICE_ARG(line->detail), wanted, available);
+        return;
+    case FILTER_COUNT_:
+        break;
+    }
+    ASSERT(!"known filter");
+}
+
+static void score_write(struct json_writer *writer, const struct place_score *score)
+{
+    json_begin_object(writer);
+    json_put_money(writer, "ask", score->ask);
+    json_put_money(writer, "energy", score->energy);
+    json_put_money(writer, "egress", score->egress);
+    json_put_money(writer, "carbon", score->carbon);
+    json_put_money(writer, "wait", score->wait);
+    json_put_money(writer, "staging", score->staging);
+    json_put_money(writer, "fragmentation", score->fragmentation);
+    json_put_money(writer, "risk", score->risk);
+    json_put_money(writer, "role", score->role);
+    json_put_money(writer, "total", score->total);
+    json_end_object(writer);
+}
+
+static void eta_write(struct json_writer *writer, bool has_eta, struct span_ms low,
+                      struct span_ms high)
+{
+    json_key(writer, "eta_ms");
+    if (!has_eta) {
+        json_null(writer);
+        return;
+    }
+    json_begin_object(writer);
+    json_put_i64(writer, "low", low.ms);
+    json_put_i64(writer, "high", high.ms);
+    json_end_object(writer);
+}
+
+static void line_write(struct json_writer *writer, const struct place_site_line *line)
+{
+    struct buffer words;
+    buffer_init(&words, 4096);
+    place_line_sentence(line, &words);
+    json_begin_object(writer);
+    json_put_string(writer, "site", line->site_name);
+    json_put_text(writer, "filter", place_filter_name(line->filter));
+    json_put_string(writer, "reason", buffer_slice(&words));
+    json_put_u64(writer, "variant", line->variant);
+    json_key(writer, "score");
+    if (line->has_score)
+        score_write(writer, &line->score);
+    else
+        json_null(writer);
+    eta_write(writer, line->has_eta, line->eta_low, line->eta_high);
+    json_end_object(writer);
+    buffer_deinit(&words);
+}
+
+static const char *verdict_name(enum place_verdict verdict)
+{
+    switch (verdict) {
+    case PLACE_NOW:
+        return "now";
+    case PLACE_LATER:
+        return "later";
+    case PLACE_IMPOSSIBLE:
+        return "impossible";
+    case PLACE_HELD:
+        return "held";
+    }
+    ASSERT(!"known verdict");
+    return "";
+}
+
+/* The whole decision in one sentence. */
+static void sentence_write(struct json_writer *writer, const struct place_explanation *e)
+{
+    struct buffer words;
+    buffer_init(&words, 4096);
+    const struct place_site_line *chosen = e->chosen < 0 ? NULL : &e->lines[e->chosen];
+    const struct place_site_line *second = e->runner_up < 0 ? NULL : &e->lines[e->runner_up];
+    if (e->verdict == PLACE_IMPOSSIBLE)
+        buffer_printf(&words, "no site can run it as things stand (%s)",
+                      place_filter_name(e->blocked_by));
+    else if (e->verdict == PLACE_LATER && e->blocked_by == FILTER_QUOTA)
+        buffer_append_text(&words, "waits for its tenant's quota");
+    else if (chosen == NULL)
+        buffer_append_text(&words, "waits: no open site fits");
+    else {
+        char total[MONEY_TEXT_MAX], other[MONEY_TEXT_MAX];
+        money_format(chosen->score.total, total);
+        buffer_printf(
+            &words, "%s %.*s, score %s", e->verdict == PLACE_LATER ? "waits for" : "placed at",
+            SLICE_ARG(chosen->site_name), chosen->has_score ? total : "not known any more");
+        if (second != NULL && second->has_score) {
+            money_format(second->score.total, other);
+            buffer_printf(&words, "; runner-up %.*s, score %s", SLICE_ARG(second->site_name),
+                          other);
+        }
+    }
+    json_put_string(writer, "sentence", buffer_slice(&words));
+    buffer_deinit(&words);
+}
+
+static void place_write(struct json_writer *writer, const char *key,
+                        const struct place_explanation *e, int32_t index)
+{
+    if (index < 0)
+        json_put_null(writer, key);
+    else
+        json_put_string(writer, key, e->lines[index].site_name);
+}
+
+void explanation_write(struct json_writer *writer, const struct place_explanation *e)
+{
+    json_begin_object(writer);
+    json_put_text(writer, "verdict", verdict_name(e->verdict));
+    sentence_write(writer, e);
+    place_write(writer, "chosen", e, e->chosen);
+    place_write(writer, "runner_up", e, e->runner_up);
+    json_key(writer, "lost_by");
+    if (e->chosen >= 0 && e->runner_up >= 0 && e->lines[e->chosen].has_score &&
+        e->lines[e->runner_up].has_score) {
+        int64_t lost =
+            e->lines[e->runner_up].score.total.micros - e->lines[e->chosen].score.total.micros;
+        json_money(writer, (struct money){lost});
+    } else {
+        json_null(writer);
+    }
+    json_put_text(writer, "blocked_by", place_filter_name(e->blocked_by));
+    json_put_u64(writer, "queue_position", e->queue_position);
+    eta_write(writer, e->has_eta, e->eta_low, e->eta_high);
+    json_key(writer, "sites");
+    json_begin_array(writer);
+    for (uint32_t i = 0; i < e->line_count; i++)
+        line_write(writer, &e->lines[i]);
+    json_end_array(writer);
+    json_end_object(writer);
+}

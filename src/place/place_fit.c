@@ -1,0 +1,388 @@
+/* Filters, and whether and where a job fits inside a site. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "place/place_state.h"
+
+struct place_site *place_site_find(struct placer *placer, struct site_id id)
+{
+    for (size_t i = 0; i < placer->sites.len; i++) {
+        struct place_site *site = *(struct place_site **)vector_at(&placer->sites, i);
+        if (id_is_equal(site->site.id.id, id.id))
+            return site;
+    }
+    return NULL;
+}
+
+const struct region *place_region_find(const struct placer *placer, struct slice name)
+{
+    for (size_t i = 0; i < placer->regions.len; i++) {
+        struct place_region *at = *(struct place_region **)vector_at(&placer->regions, i);
+        if (slice_is_equal(at->region.name, name))
+            return &at->region;
+    }
+    return NULL;
+}
+
+static const struct link *link_named(const struct placer *placer, struct slice a, struct slice b)
+{
+    if (slice_compare(a, b) > 0) {
+        struct slice swap = a;
+        a = b;
+        b = swap;
+    }
+    for (size_t i = 0; i < placer->links.len; i++) {
+        const struct place_link *at = *(struct place_link **)vector_at(&placer->links, i);
+        if (slice_is_equal(at->link.a, a) && slice_is_equal(at->link.b, b))
+            return &at->link;
+    }
+    return NULL;
+}
+
+const struct link *place_link_find(const struct placer *placer, const struct place_site *a,
+                                   const struct place_site *b)
+{
+    const struct link *link = link_named(placer, a->site.name, b->site.name);
+    return link != NULL ? link : link_named(placer, a->site.region, b->site.region);
+}
+
+static bool list_has(const struct text_list *list, struct slice name)
+{
+    for (uint32_t i = 0; i < list->count; i++)
+        if (slice_is_equal(list->items[i], name))
+            return true;
+    return false;
+}
+
+static enum place_filter removed(struct place_site_line *line, enum place_filter filter,
+                                 struct slice detail, uint64_t wanted, uint64_t available)
+{
+    if (line != NULL) {
+        line->filter = filter;
+        line->detail = detail;
+        line->wanted = wanted;
+        line->available = available;
+    }
+    return filter;
+}
+
+static struct slice site_jurisdiction(const struct place_site *site, const struct region *region)
+{
+    if (site->site.jurisdiction.len > 0 || region == NULL)
+        return site->site.jurisdiction;
+    return region->jurisdiction;
+}
+
+/* Where the law and the job's own words let it be. */
+static enum place_filter filter_placement(struct placer *placer, const struct place_site *site,
+                                          const struct place_job *job, struct place_site_line *line)
+{
+    const struct job_placement *want = &job->spec->placement;
+    const struct region *region = place_region_find(placer, site->site.region);
+    struct slice jurisdiction = site_jurisdiction(site, region);
+    if (want->jurisdictions.count > 0 && !list_has(&want->jurisdictions, jurisdiction))
+        return removed(line, FILTER_JURISDICTION, jurisdiction, 0, 0);
+    if (want->sites.count > 0 && !list_has(&want->sites, site->site.name))
+        return removed(line, FILTER_PLACEMENT, SLICE_LITERAL("sites"), 0, 0);
+    if (list_has(&want->avoid_sites, site->site.name))
+        return removed(line, FILTER_PLACEMENT, SLICE_LITERAL("avoid_sites"), 0, 0);
+    if (want->regions.count > 0 && !list_has(&want->regions, site->site.region))
+        return removed(line, FILTER_PLACEMENT, SLICE_LITERAL("regions"), 0, 0);
+    if (want->role != ROLE_ANY && region != NULL && region->role != ROLE_ANY &&
+        region->role != want->role)
+        return removed(line, FILTER_PLACEMENT, SLICE_LITERAL("role"), 0, 0);
+    if (site->site.tier == TIER_EDGE && want->role != ROLE_SERVE)
+        return removed(line, FILTER_POLICY, SLICE_LITERAL("edge sites only serve"), 0, 0);
+    if (want->round_trip_max.ms > 0 && want->near.len > 0 &&
+        !slice_is_equal(want->near, site->site.region) &&
+        !slice_is_equal(want->near, site->site.name)) {
+        const struct link *link = link_named(placer, want->near, site->site.name);
+        if (link == NULL)
+            link = link_named(placer, want->near, site->site.region);
+        if (link == NULL)
+            return removed(line, FILTER_LATENCY, want->near,
+                           (uint64_t)want->round_trip_max.ms * 1000, 0);
+        if (link->rtt_us > (uint64_t)want->round_trip_max.ms * 1000)
+            return removed(line, FILTER_LATENCY, want->near,
+                           (uint64_t)want->round_trip_max.ms * 1000, link->rtt_us);
+    }
+    return FILTER_NONE;
+}
+
+static bool node_suits(const struct place_node *node, const struct placer *placer,
+                       const struct job_variant *variant)
+{
+    if (variant->accelerators == 0)
+        return variant->runtime == RUNTIME_CPU || variant->runtime == RUNTIME_OPENCL ||
+               node->runtime == variant->runtime;
+    if (node->runtime != variant->runtime)
+        return false;
+    if (variant->accelerator.len == 0)
+        return true;
+    const char *name = *(char **)vector_at(&placer->names, node->accelerator);
+    return slice_is(variant->accelerator, name);
+}
+
+/* Would enough nodes be large enough, were the site empty? */
+static enum place_filter filter_shape(struct placer *placer, const struct place_site *site,
+                                      const struct place_job *job,
+                                      const struct job_variant *variant,
+                                      struct place_site_line *line)
+{
+    const struct job_spec *spec = job->spec;
+    uint32_t suited = 0, runtime_nodes = 0, fitting = 0;
+    for (uint32_t i = 0; i < site->node_count; i++) {
+        const struct place_node *node = &site->nodes[i];
+        bool has_runtime = variant->accelerators == 0 || node->runtime == variant->runtime;
+        runtime_nodes += has_runtime;
+        if (!node_suits(node, placer, variant))
+            continue;
+        suited++;
+        fitting += node->cpu_milli >= spec->cpu_milli && node->mem_bytes >= spec->mem_bytes &&
+                   (uint32_t)__builtin_popcount(node->devices) >= variant->accelerators;
+    }
+    if (runtime_nodes == 0)
+        return removed(line, FILTER_RUNTIME, slice_of(runtime_name(variant->runtime)), 0, 0);
+    if (suited == 0)
+        return removed(line, FILTER_ACCELERATOR, variant->accelerator, 0, 0);
+    if (fitting < spec->num_nodes)
+        return removed(line, FILTER_SHAPE, (struct slice){0}, spec->num_nodes, fitting);
+    return FILTER_NONE;
+}
+
+static enum place_filter filter_restore(struct placer *placer, const struct place_site *site,
+                                        const struct place_job *job,
+                                        const struct job_variant *variant,
+                                        struct place_site_line *line)
+{
+    if (!job->has_restore)
+        return FILTER_NONE;
+    const struct region *region = place_region_find(placer, site->site.region);
+    if (job->restore_runtime != variant->runtime)
+        return removed(line, FILTER_RESTORE, slice_of(runtime_name(job->restore_runtime)), 0, 0);
+    if (job->restore_world_size != 0 && job->restore_world_size != job->spec->num_nodes)
+        return removed(line, FILTER_RESTORE, SLICE_LITERAL("world size"), job->restore_world_size,
+                       job->spec->num_nodes);
+    struct slice jurisdiction = site_jurisdiction(site, region);
+    if (job->restore_jurisdiction.len > 0 &&
+        !slice_is_equal(job->restore_jurisdiction, jurisdiction))
+        return removed(line, FILTER_RESTORE, job->restore_jurisdiction, 0, 0);
+    return FILTER_NONE;
+}
+
+enum place_filter place_filter_static(struct placer *placer, const struct place_site *site,
+                                      const struct place_job *job, uint32_t variant_index,
+                                      struct place_site_line *line)
+{
+    const struct job_variant *variant = &job->spec->variants[variant_index];
+    enum place_filter filter = filter_placement(placer, site, job, line);
+    if (filter == FILTER_NONE)
+        filter = filter_shape(placer, site, job, variant, line);
+    if (filter == FILTER_NONE)
+        filter = filter_restore(placer, site, job, variant, line);
+    if (filter == FILTER_NONE && job->spec->placement.provenance == PROVENANCE_DOMESTIC_ONLY &&
+        (variant->runtime == RUNTIME_CUDA || variant->runtime == RUNTIME_ROCM))
+        filter = removed(line, FILTER_PROVENANCE, slice_of(runtime_name(variant->runtime)), 0, 0);
+    return filter;
+}
+
+enum place_filter place_filter_quota(const struct place_tenant *tenant, const struct job_spec *spec,
+                                     uint32_t accelerators, struct place_site_line *line)
+{
+    uint64_t cpu = (uint64_t)spec->cpu_milli * spec->num_nodes;
+    uint64_t devices = (uint64_t)accelerators * spec->num_nodes;
+    for (; tenant != NULL; tenant = tenant->parent) {
+        const struct tenant_quota *quota = &tenant->tenant.quota;
+        if (quota->cpu_milli.has && tenant->cpu_milli_held + cpu > quota->cpu_milli.value)
+            return removed(line, FILTER_QUOTA, tenant->tenant.name, tenant->cpu_milli_held + cpu,
+                           quota->cpu_milli.value);
+        if (quota->accelerators.has &&
+            tenant->accelerators_held + devices > quota->accelerators.value)
+            return removed(line, FILTER_QUOTA, tenant->tenant.name,
+                           tenant->accelerators_held + devices, quota->accelerators.value);
+    }
+    return FILTER_NONE;
+}
+
+/* ---- nodes */
+
+static uint32_t sub32(uint32_t a, uint32_t b)
+{
+    return a > b ? a - b : 0;
+}
+
+uint32_t place_node_cpu_free(const struct place_node *node)
+{
+    return node->is_up ? sub32(node->cpu_milli_seen, node->cpu_milli_used) : 0;
+}
+
+uint64_t place_node_mem_free(const struct place_node *node)
+{
+    return node->is_up && node->mem_bytes_seen > node->mem_bytes_used
+               ? node->mem_bytes_seen - node->mem_bytes_used
+               : 0;
+}
+
+uint16_t place_node_devices_free(const struct place_node *node)
+{
+    return node->is_up ? (uint16_t)(node->devices_seen & ~node->devices_used) : 0;
+}
+
+static uint16_t place_mask(const struct rank_place *place)
+{
+    uint16_t mask = 0;
+    for (uint8_t i = 0; i < place->device_count; i++)
+        mask |= (uint16_t)(1u << place->devices[i]);
+    return mask;
+}
+
+void place_node_take(struct place_node *node, uint32_t cpu_milli, uint64_t mem_bytes,
+                     const struct rank_place *place)
+{
+    node->cpu_milli_used += cpu_milli;
+    node->mem_bytes_used += mem_bytes;
+    node->devices_used |= place_mask(place);
+}
+
+void place_node_give(struct place_node *node, uint32_t cpu_milli, uint64_t mem_bytes,
+                     const struct rank_place *place)
+{
+    node->cpu_milli_used = sub32(node->cpu_milli_used, cpu_milli);
+    node->mem_bytes_used = node->mem_bytes_used > mem_bytes ? node->mem_bytes_used - mem_bytes : 0;
+    node->devices_used &= (uint16_t)~place_mask(place);
+}
+
+static bool is_reserved(const struct placer *placer, const struct place_site *site, uint32_t node,
+                        int64_t end_ms, const struct job_id *self)
+{
+    for (uint32_t r = 0; r < placer->reservation_count; r++) {
+        const struct place_reservation *reservation = &placer->reservations[r];
+        if (reservation->site != site || end_ms <= reservation->start_ms ||
+            (self != NULL && id_is_equal(reservation->job.id, self->id)))
+            continue;
+        for (uint32_t i = 0; i < reservation->nodes_reserved; i++)
+            if (reservation->nodes[i] == node)
+                return true;
+    }
+    return false;
+}
+
+static bool node_fits(const struct placer *placer, const struct place_node *node,
+                      const struct job_spec *spec, const struct job_variant *variant)
+{
+    return node_suits(node, placer, variant) && place_node_cpu_free(node) >= spec->cpu_milli &&
+           place_node_mem_free(node) >= spec->mem_bytes &&
+           (uint32_t)__builtin_popcount(place_node_devices_free(node)) >= variant->accelerators;
+}
+
+/* Best fit: the node with the fewest devices, then cores, left over. Lower is better. */
+static uint64_t leftover(const struct place_node *node, const struct job_spec *spec,
+                         const struct job_variant *variant)
+{
+    uint64_t devices =
+        (uint64_t)__builtin_popcount(place_node_devices_free(node)) - variant->accelerators;
+    return (devices << 40) + (place_node_cpu_free(node) - spec->cpu_milli);
+}
+
+static void take_devices(const struct place_node *node, uint32_t count, struct rank_place *place)
+{
+    uint16_t free_mask = place_node_devices_free(node);
+    place->device_count = 0;
+    for (uint8_t d = 0; d < RANK_DEVICES_MAX && place->device_count < count; d++)
+        if (free_mask & (1u << d))
+            place->devices[place->device_count++] = d;
+}
+
+bool place_fit_nodes(const struct placer *placer, const struct place_site *site,
+                     const struct place_node *nodes, const struct job_spec *spec,
+                     uint32_t variant_index, int64_t now_ms, bool mind_reservations,
+                     const struct job_id *self, struct rank_place *out_places)
+{
+    const struct job_variant *variant = &spec->variants[variant_index];
+    int64_t end_ms = now_ms + place_limit(placer, spec).ms;
+    uint64_t chosen[(SITE_NODES_MAX + 63) / 64];
+    memset(chosen, 0, ((site->node_count + 63) / 64) * sizeof(chosen[0]));
+    for (uint32_t rank = 0; rank < spec->num_nodes; rank++) {
+        uint32_t best = UINT32_MAX;
+        uint64_t best_left = UINT64_MAX;
+        for (uint32_t n = 0; n < site->node_count; n++) {
+            if ((chosen[n / 64] >> (n % 64)) & 1 || !node_fits(placer, &nodes[n], spec, variant))
+                continue;
+            uint64_t left = leftover(&nodes[n], spec, variant);
+            if (left >= best_left ||
+                (mind_reservations && is_reserved(placer, site, n, end_ms, self)))
+                continue;
+            best = n;
+            best_left = left;
+        }
+        if (best == UINT32_MAX)
+            return false;
+        chosen[best / 64] |= (uint64_t)1 << (best % 64);
+        out_places[rank].node = (uint16_t)best;
+        take_devices(&nodes[best], variant->accelerators, &out_places[rank]);
+    }
+    return true;
+}
+
+/* ---- availability in time */
+
+struct ending {
+    int64_t at_ms;
+    const struct place_hold *hold;
+};
+
+static int ending_compare(const void *a, const void *b)
+{
+    const struct ending *x = a, *y = b;
+    if (x->at_ms != y->at_ms)
+        return x->at_ms < y->at_ms ? -1 : 1;
+    return id_compare(x->hold->job.id.id, y->hold->job.id.id);
+}
+
+static size_t endings_of(struct placer *placer, const struct place_site *site, int64_t now_ms,
+                         bool at_limit, struct ending *out)
+{
+    size_t count = 0, cursor = 0;
+    void *value;
+    while (idmap_next(&placer->holds, &cursor, NULL, &value) && count < site->hold_count) {
+        const struct place_hold *hold = value;
+        if (hold->site != site)
+            continue;
+        int64_t end = hold->since.us / 1000 + (at_limit ? hold->limit.ms : hold->expected.ms);
+        out[count++] = (struct ending){end > now_ms ? end : now_ms + 1000, hold};
+    }
+    qsort(out, count, sizeof(*out), ending_compare);
+    return count;
+}
+
+bool place_fit_when(struct placer *placer, const struct place_site *site,
+                    const struct place_job *job, uint32_t variant, int64_t now_ms, bool at_limit,
+                    int64_t *out_ms, struct rank_place *out_places)
+{
+    if (!site->is_open)
+        return false;
+    struct place_node *nodes = calloc(site->node_count, sizeof(*nodes));
+    struct ending *endings = calloc(site->hold_count + 1, sizeof(*endings));
+    ASSERT(nodes != NULL && endings != NULL);
+    memcpy(nodes, site->nodes, site->node_count * sizeof(*nodes));
+    size_t count = endings_of(placer, site, now_ms, at_limit, endings);
+    int64_t at_ms = now_ms;
+    bool fits =
+        place_fit_nodes(placer, site, nodes, job->spec, variant, at_ms, true, &job->id, out_places);
+    for (size_t i = 0; i < count && !fits; i++) {
+        const struct place_hold *hold = endings[i].hold;
+        for (uint32_t r = 0; r < hold->nodes; r++)
+            place_node_give(&nodes[hold->places[r].node], hold->cpu_milli, hold->mem_bytes,
+                            &hold->places[r]);
+        at_ms = endings[i].at_ms;
+        if (i + 1 == count || endings[i + 1].at_ms > at_ms)
+            fits = place_fit_nodes(placer, site, nodes, job->spec, variant, at_ms, true, &job->id,
+                                   out_places);
+    }
+    free(nodes);
+    free(endings);
+    if (fits)
+        *out_ms = at_ms;
+    return fits;
+}
