@@ -31,11 +31,4 @@ void mailbox_close(struct mailbox *mailbox);
 void mailbox_destroy(struct mailbox *mailbox, void (*on_left)(void *context, void *message),
                      void *context);
 
-/* A named thread; `run` returns before thread_join does. ERR_IO. All signals are blocked in it, so
- * that the loop's thread gets them. */
-struct thread;
-enum err thread_start(const char *name, void (*run)(void *context), void *context,
-                      struct thread **out_thread) LQ_CHECKED;
-void thread_join(struct thread *thread); /* frees; accepts NULL */
-
 #endif

@@ -27,7 +27,7 @@ struct process_fd {
 
 struct process_options {
     const char *const
-        *argv; /* NULL-terminated; argv[0] with '/' is a path, else looked up in our PATH */
+        *argv; /* NULL-terminated; argv[0] with '/' is a path, else looked up in PATH of `env` */
     const char *const *env;       /* NULL-terminated "NAME=value"; NULL: an empty environment */
     const char *cwd;              /* NULL: ours */
     const struct process_fd *fds; /* 0, 1 and 2 are /dev/null unless listed */
@@ -55,7 +55,8 @@ bool process_has_exited(const struct process *process);
 /* ERR_NOT_FOUND when it has ended; ERR_DENIED. */
 enum err process_kill(struct process *process, int signal_number) LQ_CHECKED;
 /* Signal the whole group of a PROCESS_GROUP_NEW_SESSION child; works after the leader's end as long
- * as members live. ERR_NOT_FOUND when nobody is left. */
+ * as members live. ERR_NOT_FOUND when nobody is left (the dead count until
+ * their parent has reaped them). */
 enum err process_kill_group(struct process *process, int signal_number) LQ_CHECKED;
 /* Forget it: no on_exit, nothing is killed, the child is still reaped. Accepts NULL. */
 void process_destroy(struct process *process);

@@ -58,14 +58,15 @@ static void loop_alarm_arm(struct loop *loop)
 {
     struct boot_ns due = loop->timers->due;
     if (due.ns >= loop->alarm_due.ns)
-        return; /* it rings earlier and is set anew then */
+        return;                           /* it rings earlier and is set anew then */
     int64_t ns = due.ns > 0 ? due.ns : 1; /* zero would switch it off */
     struct itimerspec at = {.it_value = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000}};
     ASSERT(timerfd_settime(loop->alarm_fd, TFD_TIMER_ABSTIME, &at, NULL) == 0);
     loop->alarm_due = due;
 }
 
-/* Once a turn before waiting, so that timers set and stopped within one turn cost no system call. */
+/* Once a turn before waiting, so that timers set and stopped within one turn cost no system call.
+ */
 static void loop_on_prepare(uv_prepare_t *prepare)
 {
     struct loop *loop = prepare->data;
@@ -92,7 +93,8 @@ static enum err loop_open(struct loop *loop)
         close(loop->alarm_fd);
         return os_error(code);
     }
-    /* These three cannot fail once the loop has its epoll descriptor, but for the wake's own descriptor. */
+    /* These three cannot fail once the loop has its epoll descriptor, but for the wake's own
+     * descriptor. */
     code = uv_async_init(&loop->uv, &loop->wake, loop_on_wake);
     if (code != 0) {
         uv_loop_close(&loop->uv);

@@ -9,8 +9,8 @@
 #include "port/loop.h"
 #include "port/stream.h"
 
-/* Every libuv handle's data points to a struct that begins with one of these, so that loop_destroy can close
- * what its owner forgot. */
+/* Every libuv handle's data points to a struct that begins with one of these, so that loop_destroy
+ * can close what its owner forgot. */
 struct loop_part {
     uv_close_cb on_closed; /* frees the owner */
 };
@@ -34,7 +34,7 @@ struct loop {
     uv_prepare_t prepare;
     uv_poll_t alarm;
     int alarm_fd;
-    struct boot_ns alarm_due; /* what alarm_fd is set to; BOOT_NEVER when it is not */
+    struct boot_ns alarm_due;  /* what alarm_fd is set to; BOOT_NEVER when it is not */
     struct loop_timer *timers; /* root of a pairing heap, earliest first */
     uint64_t timer_order;
     atomic_bool is_stopping;

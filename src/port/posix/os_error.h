@@ -4,7 +4,8 @@
 
 #include "base/err.h"
 
-/* `number` is an errno value, or a libuv error (negative errno, or one of its address look-up codes). */
+/* `number` is an errno value, or a libuv error (negative errno, or one of its address look-up
+ * codes). */
 enum err os_error(int number);
 /* As os_error, with "<what> <subject>: <reason of the system>" in the fault. Returns the code. */
 enum err os_fault(struct fault *fault, int number, const char *what, const char *subject);

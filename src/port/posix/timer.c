@@ -1,5 +1,5 @@
-/* Timers in a pairing heap whose links lie in the timers themselves: set and stop need no memory and cannot
- * fail. Fredman, Sedgewick, Sleator, Tarjan: The pairing heap, Algorithmica 1 (1986).
+/* Timers in a pairing heap whose links lie in the timers themselves: set and stop need no memory
+ * and cannot fail. Fredman, Sedgewick, Sleator, Tarjan: The pairing heap, Algorithmica 1 (1986).
  * `prev` is the left sibling, or the parent of a first child, or NULL at the root. */
 #include "base/assert.h"
 #include "port/posix/loop_private.h"
