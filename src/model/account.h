@@ -39,8 +39,7 @@ struct tenant {
     struct span_ms default_time_limit; /* 0: the parent's, at a root the policy's */
 };
 
-struct operator
-{
+struct operator_account {
     struct slice name;
     struct slice title; /* may be empty */
 };
@@ -218,7 +217,7 @@ struct span_ms tenant_tree_time_limit(const struct tenant_tree *tree, struct ten
                                       struct span_ms fallback);
 
 enum err tenant_check(const struct tenant *tenant, struct fault *fault) LQ_CHECKED;
-enum err operator_check(const struct operator* operator, struct fault * fault) LQ_CHECKED;
+enum err operator_check(const struct operator_account *account, struct fault *fault) LQ_CHECKED;
 enum err user_check(const struct user *user, struct fault *fault) LQ_CHECKED;
 enum err api_token_check(const struct api_token *token, struct fault *fault) LQ_CHECKED;
 enum err join_token_check(const struct join_token *token, struct fault *fault) LQ_CHECKED;

@@ -1,5 +1,5 @@
-/* Free capacity of one node as its site measures it: what is there, less foreign load, less the
- * pool's own commitments. */
+/* What one node has for the pool, as its site measures it: what is there, less foreign load. The
+ * pool's own commitments are NOT taken off: the placement engine keeps those books itself. */
 #ifndef LQ_MODEL_CAPACITY_H
 #define LQ_MODEL_CAPACITY_H
 

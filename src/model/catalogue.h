@@ -38,7 +38,7 @@ enum err catalogue_vendor(struct slice vendor, enum runtime *out_runtime,
 
 /* The row of exactly this model (case-blind); NULL: none. */
 const struct accelerator *catalogue_find(const struct catalogue *catalogue, struct slice model);
-/* As people write it: exact, else the one model that has the name as its leading words ("A100" for
+/* As people write it: exact, else the one model that has the name as whole words ("A100" for
  * "A100 80GB SXM", but "H20" never for "H200 SXM"). ERR_NOT_FOUND with the nearest name,
  * ERR_INVALID when several fit (the fault names them). */
 enum err catalogue_resolve(const struct catalogue *catalogue, struct slice text, const char *field,

@@ -77,7 +77,26 @@ enum {
     JOB_DATASETS_MAX = 16,
     JOB_PLACES_MAX = 64, /* entries of one placement list */
     JOB_RETRIES_MAX = 100,
+    JOB_CPU_MILLI_MAX = 4096000, /* per node */
+    JOB_CPU_MILLI_DEFAULT = 1000,
+    JOB_PIDS_MAX = 1048576,
+    JOB_PIDS_DEFAULT = 4096,
+    JOB_ACCELERATORS_MAX = 16, /* per node */
+    JOB_IMAGE_MAX = 512,
+    JOB_WORKDIR_MAX = 1024,
+    JOB_ENV_NAME_MAX = 256,
 };
+
+#define JOB_MEM_BYTES_MIN (UINT64_C(1) << 20)
+#define JOB_MEM_BYTES_MAX (UINT64_C(1) << 46) /* 64 TiB, per node */
+#define JOB_MEM_BYTES_DEFAULT (UINT64_C(1) << 30)
+#define JOB_SCRATCH_BYTES_MAX (UINT64_C(1) << 50) /* 1 PiB, per node */
+#define JOB_SCRATCH_BYTES_DEFAULT (UINT64_C(1) << 30)
+#define JOB_SPAN_MAX SPAN_S(366 * 86400) /* time limits and guesses */
+#define JOB_GRACE_MAX SPAN_S(3600)
+#define JOB_LEASE_MAX SPAN_S(7 * 86400)
+#define JOB_ROUND_TRIP_MAX SPAN_S(60)
+#define JOB_BUDGET_MAX ((struct money){INT64_C(1000000000000000000)}) /* 10^12 of the currency */
 
 struct text_pair {
     struct slice key;
@@ -198,6 +217,10 @@ enum err job_state_parse(struct slice text, enum job_state *out) LQ_CHECKED;
  * leading dash), ranges, paths (relative, no "..", no NUL), environment names and sizes, variants,
  * grace <= time_limit, ... */
 enum err job_spec_check(const struct job_spec *spec, struct fault *fault) LQ_CHECKED;
+
+/* The further rule of a spec that a server accepts: `workdir` is an artifact's id (a client has
+ * uploaded the folder and put the id in). ERR_INVALID. */
+enum err job_spec_check_uploaded(const struct job_spec *spec, struct fault *fault) LQ_CHECKED;
 
 bool job_state_is_final(enum job_state state);
 bool job_can_move(enum job_state from, enum job_state to);

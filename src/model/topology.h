@@ -28,7 +28,7 @@ struct topology {
     uint32_t link_count;
     const struct topology_tenant *tenants;
     uint32_t tenant_count;
-    const struct operator* operators; /* those named, and those only mentioned by a site */
+    const struct operator_account *operators; /* those named, and those only mentioned by a site */
     uint32_t operator_count;
     struct policy policy; /* defaults, changed by `currency` and `settings` */
 };

@@ -27,7 +27,7 @@ void doc_encode_join_token(const struct join_token *token, struct json_writer *w
 void doc_encode_dataset(const struct dataset *dataset, struct json_writer *writer);
 void doc_encode_link(const struct link *link, struct json_writer *writer);
 void doc_encode_policy(const struct policy *policy, struct json_writer *writer);
-void doc_encode_operator(const struct operator* operator, struct json_writer * writer);
+void doc_encode_operator(const struct operator_account *account, struct json_writer *writer);
 void doc_encode_site_memory(const struct site_memory *memory, struct json_writer *writer);
 /* What the API shows of tokens: everything but the hash. */
 void doc_show_api_token(const struct api_token *token, struct json_writer *writer);
@@ -52,8 +52,8 @@ enum err doc_decode_link(struct json_value value, struct arena *arena, struct li
 /* Members left out keep policy_default's values. */
 enum err doc_decode_policy(struct json_value value, struct arena *arena, struct policy *out,
                            struct fault *fault) LQ_CHECKED;
-enum err doc_decode_operator(struct json_value value, struct arena *arena, struct operator* out,
-                             struct fault *fault) LQ_CHECKED;
+enum err doc_decode_operator(struct json_value value, struct arena *arena,
+                             struct operator_account *out, struct fault *fault) LQ_CHECKED;
 enum err doc_decode_site_memory(struct json_value value, struct arena *arena,
                                 struct site_memory *out, struct fault *fault) LQ_CHECKED;
 
@@ -70,7 +70,7 @@ struct doc_value {
         struct dataset dataset;
         struct link link;
         struct policy policy;
-        struct operator operator;
+        struct operator_account account; /* DOC_OPERATOR */
         struct site_memory site_memory;
     };
 };
