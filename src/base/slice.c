@@ -111,6 +111,14 @@ static size_t utf8_character_len(const unsigned char *p, size_t left)
     return len;
 }
 
+size_t slice_utf8_len(struct slice s)
+{
+    const unsigned char *p = (const unsigned char *)s.data;
+    if (s.len == 0)
+        return 0;
+    return p[0] < 0x80 ? 1 : utf8_character_len(p, s.len);
+}
+
 bool slice_is_utf8(struct slice s)
 {
     const unsigned char *p = (const unsigned char *)s.data;

@@ -30,6 +30,8 @@ bool slice_has_suffix(struct slice s, struct slice suffix);
 bool slice_cut(struct slice s, char separator, struct slice *out_head, struct slice *out_tail);
 struct slice slice_trim(struct slice s); /* spaces and tabs at both ends */
 bool slice_is_utf8(struct slice s);      /* strict: no surrogates, no overlong forms */
+/* Bytes of the well-formed UTF-8 character at the front, 1 to 4; 0: none, or empty. */
+size_t slice_utf8_len(struct slice s);
 /* Whole slice as a number; ERR_INVALID on anything else, ERR_LIMIT when it does not fit. */
 enum err slice_parse_u64(struct slice s, uint64_t *out_value) LQ_CHECKED;
 enum err slice_parse_i64(struct slice s, int64_t *out_value) LQ_CHECKED;

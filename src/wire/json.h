@@ -24,6 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/err.h"
 #include "base/id.h"
 #include "base/money.h"
@@ -32,7 +33,7 @@
 
 struct json_limits {
     size_t bytes;
-    uint32_t depth;  /* containers within each other; a scalar alone has depth 0; at most 256 */
+    uint32_t depth;  /* containers within each other; a scalar alone has depth 0; at most 48 */
     uint32_t values; /* scalars, keys and containers together */
 };
 
@@ -86,14 +87,15 @@ struct json_iterator {
     struct slice key;
     struct json_value value;
     size_t index;
-    size_t left;
+    size_t left; /* private, like those below */
     const void *next;
+    bool is_object;
 };
 struct json_iterator json_iterate(struct json_value value);
 bool json_next(struct json_iterator *iterator);
 
-/* The value as it stands in the source, quotes included; for scalars whose exact text matters
- * (1.10). Empty for missing ones. */
+/* The value as it stands in the source, quotes included; empty for missing ones. Searches from the
+ * start of the source: for messages, not for decoding. */
 struct slice json_source(struct json_value value);
 
 /* ---- refusing ---- */
@@ -124,10 +126,10 @@ enum err json_to_bool(struct json_value value, bool *out, struct fault *fault) L
  * NUL-terminated. */
 enum err json_to_string(struct json_value value, size_t len_max, struct slice *out,
                         struct fault *fault) LQ_CHECKED;
-/* A string, or a number or boolean as it was written (`PORT: 8080`, `VERSION: 1.10`); lives as
- * long. */
-enum err json_to_text(struct json_value value, size_t len_max, struct slice *out,
-                      struct fault *fault) LQ_CHECKED;
+/* A string, or a number or boolean as it was written (`PORT: 8080`, `VERSION: 1.10`); copied to
+ * `arena`. ERR_NO_MEMORY too. */
+enum err json_to_text(struct json_value value, size_t len_max, struct arena *arena,
+                      struct slice *out, struct fault *fault) LQ_CHECKED;
 enum err json_to_object(struct json_value value, struct json_value *out,
                         struct fault *fault) LQ_CHECKED;
 /* At most `count_max` elements. */
@@ -180,6 +182,10 @@ enum err json_get_string(struct json_value object, const char *name, size_t len_
                          struct slice *out, struct fault *fault) LQ_CHECKED;
 enum err json_opt_string(struct json_value object, const char *name, size_t len_max,
                          struct slice *out, struct fault *fault) LQ_CHECKED;
+enum err json_get_text(struct json_value object, const char *name, size_t len_max,
+                       struct arena *arena, struct slice *out, struct fault *fault) LQ_CHECKED;
+enum err json_opt_text(struct json_value object, const char *name, size_t len_max,
+                       struct arena *arena, struct slice *out, struct fault *fault) LQ_CHECKED;
 enum err json_get_object(struct json_value object, const char *name, struct json_value *out,
                          struct fault *fault) LQ_CHECKED;
 enum err json_opt_object(struct json_value object, const char *name, struct json_value *out,
