@@ -27,7 +27,7 @@ PYTHON = os.path.join(ROOT, "build", "venv", "bin", "python3")
 # A budget is what a stage takes on two free cores. It is stopped at this many times that, so
 # that a busy machine does not fail it and a hanging test does not hold it for ever.
 LIMIT_BUDGETS = 5
-LOG_TAIL_LINES = 60
+LOG_TAIL_LINES = 40
 PR_SET_CHILD_SUBREAPER = 36
 
 BUILDS = {
@@ -213,6 +213,14 @@ def stage_scenarios(context):
     return pytest(context, "tests/scenario", *marker, env={"LQ": LQ})
 
 
+def stage_scenarios_asan(context):
+    """The quick scenarios once more, against the sanitized program."""
+    lq = LQ.replace("/gcc/", "/asan/")
+    if not os.access(lq, os.X_OK):
+        raise CannotRun("build/asan has no lq")
+    return pytest(context, "tests/scenario", "-m", "quick", env={"LQ": lq, **SANITIZER_ENV})
+
+
 def stage_fuzz(context):
     build(context, "fuzz")
     folder = os.path.join(ROOT, "build", "fuzz", "tests", "fuzz")
@@ -264,6 +272,7 @@ STAGES = [
     ("build-asan", NORMAL, (0, 90, 90), (), lambda c: build(c, "asan")),
     ("unit-asan", NORMAL, (0, 60, 60), ("build-asan",), lambda c: unit(c, "asan")),
     ("faults-asan", NORMAL, (0, 90, 90), ("build-asan",), stage_faults_asan),
+    ("scenarios-asan", NORMAL, (0, 90, 90), ("build-asan",), stage_scenarios_asan),
     ("build-tsan", NORMAL, (0, 90, 90), (), lambda c: build(c, "tsan")),
     ("unit-tsan", NORMAL, (0, 90, 90), ("build-tsan",), lambda c: unit(c, "tsan")),
     ("fuzz", NORMAL, (0, 180, 1200), (), stage_fuzz),
