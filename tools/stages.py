@@ -240,7 +240,7 @@ def stage_fuzz(context):
         os.makedirs(found, exist_ok=True)
         if context.run(os.path.join(folder, target), "-max_total_time=" + seconds, "-timeout=10",
                        "-rss_limit_mb=1024", "-print_final_stats=1", "-verbosity=0",
-                       f"-artifact_prefix={found}/crash-", found, corpus, env=SANITIZER_ENV):
+                       f"-artifact_prefix={found}/", found, corpus, env=SANITIZER_ENV):
             tally.passed += 1
         else:
             tally.fail(f"{target}: found an input; see build/fuzz/found/{name}")
