@@ -39,7 +39,7 @@ struct http1_limits {
     uint32_t name_bytes;    /* of one header's name */
     uint32_t value_bytes;   /* of one header's value */
     uint32_t trailer_bytes; /* chunk extensions and trailers of one message; all are dropped */
-    uint64_t body_bytes;    /* decoded; a longer Content-Length is refused at the head */
+    uint64_t body_bytes;    /* decoded; a longer Content-Length is refused right after HEAD */
 };
 
 enum { HTTP1_HEADERS_MAX = 256, HTTP1_HEAD_BYTES_MAX = 1 << 20 };
@@ -67,11 +67,10 @@ struct http1_header {
 };
 
 struct http1_head {
-    enum http1_method method; /* requests */
-    struct slice method_text; /* requests */
-    struct slice target;      /* requests: always in the form /path?query or "*" */
-    struct slice
-        host; /* requests: from the absolute target, else the Host header; may be empty for 1.0 */
+    enum http1_method method;           /* requests */
+    struct slice method_text;           /* requests */
+    struct slice target;                /* requests: always in the form /path?query or "*" */
+    struct slice host;                  /* requests: the Host header; may be empty for HTTP/1.0 */
     uint16_t status;                    /* responses: 100..999 */
     struct slice reason;                /* responses */
     uint8_t minor;                      /* HTTP/1.minor: 0 or 1 */
@@ -117,7 +116,8 @@ enum err http1_parse_eof(struct http1_parser *parser, struct http1_event *out_ev
                          struct fault *fault) LQ_CHECKED;
 /* Responses: call before each response. A reply to HEAD has no body whatever its headers say. */
 void http1_parser_expect(struct http1_parser *parser, enum http1_method request_method);
-/* Changes the body limit for the message whose HEAD was just returned (routes differ). */
+/* Changes the body limit for the message whose HEAD was just returned (routes differ); call it
+ * before the next http1_parse. */
 void http1_parser_set_body_limit(struct http1_parser *parser, uint64_t body_bytes);
 /* Whether some bytes of a message have been read and it is not complete; tells slow senders from
  * idle ones. */
