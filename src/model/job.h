@@ -73,6 +73,7 @@ enum {
     JOB_ENVS_MAX = 256,
     JOB_ENV_BYTES_MAX = 65536, /* all names and values of a variant together */
     JOB_SCRIPT_BYTES_MAX = 262144,
+    JOB_TEXT_BYTES_MAX = 524288, /* scripts and environments of all variants together */
     JOB_MOUNTS_MAX = 32,
     JOB_DATASETS_MAX = 16,
     JOB_PLACES_MAX = 64, /* entries of one placement list */
@@ -94,6 +95,7 @@ enum {
 #define JOB_SCRATCH_BYTES_DEFAULT (UINT64_C(1) << 30)
 #define JOB_SPAN_MAX SPAN_S(366 * 86400) /* time limits and guesses */
 #define JOB_GRACE_MAX SPAN_S(3600)
+#define JOB_GRACE_DEFAULT SPAN_S(30)
 #define JOB_LEASE_MAX SPAN_S(7 * 86400)
 #define JOB_ROUND_TRIP_MAX SPAN_S(60)
 #define JOB_BUDGET_MAX ((struct money){INT64_C(1000000000000000000)}) /* 10^12 of the currency */
@@ -217,6 +219,9 @@ enum err job_state_parse(struct slice text, enum job_state *out) LQ_CHECKED;
  * leading dash), ranges, paths (relative, no "..", no NUL), environment names and sizes, variants,
  * grace <= time_limit, ... */
 enum err job_spec_check(const struct job_spec *spec, struct fault *fault) LQ_CHECKED;
+
+/* The grace of a job that names none: JOB_GRACE_DEFAULT, but not longer than its time limit. */
+struct span_ms job_spec_default_grace(const struct job_spec *spec);
 
 /* The further rule of a spec that a server accepts: `workdir` is an artifact's id (a client has
  * uploaded the folder and put the id in). ERR_INVALID. */

@@ -177,8 +177,19 @@ static enum err check_variant(const struct job_variant *variant, struct fault *f
     return check_envs(variant, fault);
 }
 
+static size_t variant_bytes(const struct job_variant *variant)
+{
+    size_t bytes = variant->run.len + variant->setup.len;
+
+    for (uint32_t i = 0; i < variant->env_count; i++)
+        bytes += variant->envs[i].key.len + variant->envs[i].value.len;
+    return bytes;
+}
+
 static enum err check_variants(const struct job_spec *spec, struct fault *fault)
 {
+    size_t bytes = 0;
+
     if (spec->variant_count == 0)
         return fault_set(fault, ERR_INVALID, "variants", "a job has at least one variant");
     if (spec->variant_count > JOB_VARIANTS_MAX)
@@ -189,6 +200,11 @@ static enum err check_variants(const struct job_spec *spec, struct fault *fault)
         enum err err = check_variant(variant, fault);
         if (err != ERR_OK)
             return at_index(fault, "variants", i, err);
+        bytes += variant_bytes(variant);
+        if (bytes > JOB_TEXT_BYTES_MAX)
+            return fault_set(fault, ERR_LIMIT, "variants",
+                             "scripts and variables of all variants together pass %d bytes",
+                             JOB_TEXT_BYTES_MAX);
         for (uint32_t j = 0; j < i; j++) {
             if (spec->variants[j].runtime != variant->runtime ||
                 !name_is_equal_caseless(spec->variants[j].accelerator, variant->accelerator))
@@ -391,4 +407,11 @@ enum err job_spec_check_uploaded(const struct job_spec *spec, struct fault *faul
         return fault_set(fault, ERR_INVALID, "workdir",
                          "must be the id of an uploaded folder (art_...); lq submit uploads it");
     return ERR_OK;
+}
+
+struct span_ms job_spec_default_grace(const struct job_spec *spec)
+{
+    struct span_ms grace = JOB_GRACE_DEFAULT;
+
+    return spec->time_limit.ms != 0 && spec->time_limit.ms < grace.ms ? spec->time_limit : grace;
 }
