@@ -91,9 +91,9 @@ struct store_query {
             struct job_id job;       /* none: all */
             struct wall_us from, to; /* measured_at in [from, to); to 0: no end */
             enum usage_group group;
-            struct wall_us
-                day_offset; /* USAGE_BY_DAY: added before cutting into days (time zone) */
-            uint32_t limit; /* groups, at most STORE_PAGE_MAX; has_more: some were left off */
+            struct span_ms zone; /* USAGE_BY_DAY: added before cutting into days */
+            struct id after;     /* cursor: the last group seen (not for days: move `from`) */
+            uint32_t limit;      /* groups, at most STORE_PAGE_MAX; has_more: some were left off */
         } usage_sum;
         struct {
             uint64_t after;

@@ -10,8 +10,7 @@
  * FULL) before its result is told.
  * 2. One process at a time has a database open for writing: a lock file beside it (flock), and
  *    SQLite's own locks.
- * 3. Events and audit records follow on without a gap; the first operation of a change is
- *    CHANGE_EPOCH_EXPECT.
+ * 3. Events and audit records follow on without a gap.
  * 4. A store_db that reported anything but ERR_OK or ERR_STALE for a change stays usable: nothing
  * of that group is applied, and what it loads is what is durable. */
 #ifndef LQ_STORE_STORE_H
