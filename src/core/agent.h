@@ -1,13 +1,27 @@
 /* The agent's state machine: one a site. Pure. Same discipline as core/server.h: a step changes
  * memory at once, its journal_change is made durable, and its outputs (engine calls, answers to
  * supervisors, sync requests) leave only after that commit. When the journal fails, the shell drops
- * the core, reloads from the journal, and tries again when writing works. */
+ * the core, reloads from the journal, and tries again when writing works.
+ *
+ * What it holds in memory beside the journal's rows is guesswork that may be lost at any time: who
+ * asked at the gate, when an engine call left, when a lease was last renewed. Out of memory ends
+ * the process: the journal has all that was promised.
+ *
+ * Invariants
+ *  1. A claim leaves FREE once. GO is said to the ranks of `holder` only, in or after the change
+ * that set it.
+ *  2. NEVER is said only with the claim a durable tombstone; ENDED only with every rank confirmed.
+ *  3. The engine is asked to start a name only when the journal holds the intent, and not again
+ * before the name was looked up.
+ *  4. Usage seq is gapless; an attempt's last record is in the same change as its end.
+ *  5. One engine call is under way for an attempt at a time. */
 #ifndef LQ_CORE_AGENT_H
 #define LQ_CORE_AGENT_H
 
 #include "base/arena.h"
 #include "core/rules.h"
 #include "model/journal_change.h"
+#include "model/site.h"
 #include "wire/gate.h"
 #include "wire/sync.h"
 
@@ -18,10 +32,19 @@ struct agent_settings {
     struct span_ms sync_timeout;                   /* give up waiting for a reply */
     struct span_ms engine_retry;                   /* between engine calls for one attempt */
     struct span_ms engine_poll;                    /* between inspections of running attempts */
-    struct span_ms gate_limit; /* all ranks must come within this; else given up */
-    uint32_t attempts_max;     /* live ones; more STARTs are refused */
+    struct span_ms gate_limit; /* all ranks must come within this; the server's word goes first */
+    struct span_ms ask_fresh;  /* an ASK older than this no longer counts; 0: no limit */
+    struct span_ms kill_time;  /* a supervisor's kill takes at most this; the lease's margin */
+    uint32_t attempts_max;     /* live ones, at most AGENT_LIVE_MAX; more STARTs are refused */
+    struct slice version;      /* of this program */
 };
 
+/* Acknowledged ends are kept for a restored server, the oldest go first. Together with the live
+ * ones they fit into one inventory. */
+enum { AGENT_RETAINED_MAX = 4096, AGENT_LIVE_MAX = SYNC_ATTEMPTS_MAX - AGENT_RETAINED_MAX };
+
+/* `site` and `settings` are copied. The seed must differ from start to start: request numbers and
+ * the journal's id come from it. */
 struct agent_core *agent_core_create(const struct protocol_rules *rules,
                                      const struct agent_settings *settings, const struct site *site,
                                      uint64_t random_seed);
@@ -30,8 +53,9 @@ void agent_core_destroy(struct agent_core *core);
 enum err agent_core_load_meta(struct agent_core *core, const struct journal_meta *meta) LQ_CHECKED;
 enum err agent_core_load_attempt(struct agent_core *core,
                                  const struct journal_attempt *attempt) LQ_CHECKED;
-enum err agent_core_load_usage(struct agent_core *core, const struct usage_record *record)
-    LQ_CHECKED; /* unacked, in order */
+/* Unacknowledged ones, in order; what passes a named window is read again when it is needed. */
+enum err agent_core_load_usage(struct agent_core *core,
+                               const struct usage_record *record) LQ_CHECKED;
 
 enum agent_event_kind {
     AGENT_BOOT, /* after loading: reconcile every live attempt with the engine by name */
@@ -43,6 +67,7 @@ enum agent_event_kind {
     AGENT_CAPACITY,    /* nodes as measured now */
     AGENT_LINKS,       /* link measurements */
     AGENT_DRAIN,       /* the operator's local word: take nothing new; `flag` false: resume */
+    AGENT_USAGE,       /* the answer to AGENT_READ_USAGE: records with seq > after, in order */
     AGENT_EVENT_KIND_COUNT_
 };
 
@@ -51,9 +76,13 @@ enum engine_answer {
     ENGINE_ACCEPTED, /* SUBMIT: the engine took it under the name */
     ENGINE_UNSURE,   /* SUBMIT, KILL: timed out or failed half-way; it may run */
     ENGINE_REJECTED, /* SUBMIT: certain that nothing was started; outcome says why */
-    ENGINE_ABSENT,   /* INSPECT, KILL: nothing of that name runs or will be started by the engine */
-    ENGINE_PRESENT,  /* INSPECT: of that name something waits or runs */
-    ENGINE_ENDED,    /* INSPECT: all ranks are gone and left an end record */
+    ENGINE_ABSENT,   /* INSPECT, KILL: nothing of that name runs, and there is no end record. A
+                        promise   for all that passed the gate; a late start that has yet to ask is
+                        stopped   there */
+    ENGINE_PRESENT,  /* INSPECT: of that name something waits or runs; `ranks` may name ranks that
+                        are  certainly gone */
+    ENGINE_ENDED,    /* INSPECT: all ranks of every launch of that name are gone; `ranks` is the end
+                        record of launch `incarnation` */
 };
 
 struct engine_rank_end {
@@ -83,7 +112,7 @@ struct agent_event {
             enum outcome outcome;
             uint64_t incarnation; /* PRESENT, ENDED: of the launch found, 0 when not known */
             const struct engine_rank_end *ranks;
-            uint32_t rank_count; /* ENDED */
+            uint32_t rank_count; /* ENDED, PRESENT */
         } engine;
         struct {
             const struct sync_node *nodes;
@@ -96,6 +125,11 @@ struct agent_event {
         struct {
             bool flag;
         } drain;
+        struct {
+            uint64_t after;
+            const struct usage_record *records;
+            uint32_t count; /* less than USAGE_BATCH_MAX: there are no more */
+        } usage;
     };
 };
 
@@ -106,6 +140,8 @@ enum agent_output_kind {
     AGENT_CALL_ENGINE,   /* call for token; `order` for SUBMIT */
     AGENT_ATTEMPT_ENDED, /* all ranks gone and durable: the shell finishes logs, outputs, scratch */
     AGENT_STALE_SERVER,  /* a reply of an older epoch came: alarm */
+    AGENT_READ_USAGE, /* read the journal's records with seq > after, at most USAGE_BATCH_MAX, and
+                         give them back as AGENT_USAGE */
 };
 
 struct agent_output {
@@ -116,7 +152,9 @@ struct agent_output {
     struct slice bytes;
     struct gate_message gate;
     enum engine_call call;
-    struct slice order; /* encoded attempt_order */
+    uint64_t incarnation; /* INSPECT: whose end record is wanted first; 0: any */
+    struct slice order;   /* encoded attempt_order */
+    uint64_t after;       /* READ_USAGE */
     enum outcome outcome;
 };
 

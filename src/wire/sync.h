@@ -16,6 +16,7 @@
 #include "model/attempt.h"
 #include "model/capacity.h"
 #include "model/journal_change.h"
+#include "model/site.h"
 #include "model/usage.h"
 
 struct buffer;

@@ -1,0 +1,335 @@
+#include "wire/sync.h"
+
+#include "base/buffer.h"
+#include "wire/sync_parts.h"
+
+enum { SYNC_DEPTH_MAX = 16, SYNC_VALUES_MAX = 400000, VERSION_MAX = 64, PEER_MAX = 64 };
+
+static const char *const PHASE_NAMES[PHASE_COUNT_] = {
+    [PHASE_INTENT] = "intent",
+    [PHASE_TAKEN] = "taken",
+    [PHASE_ENDED] = "ended",
+    [PHASE_NEVER] = "never",
+};
+
+/* ---- usage: the seven quantities as an array, in the order of the struct */
+
+static void quantities_put(struct json_writer *writer, const char *name,
+                           const struct usage_quantities *q)
+{
+    const int64_t values[] = {q->wall_ms,    q->cpu_ms,       q->cpu_held_ms, q->accel_ms,
+                              q->mem_mib_ms, q->gate_wait_ms, q->kill_wait_ms};
+    json_key(writer, name);
+    json_begin_array(writer);
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
+        json_i64(writer, values[i]);
+    json_end_array(writer);
+}
+
+static void quantities_get(struct fields *fields, const char *name, struct usage_quantities *q)
+{
+    int64_t *const slots[] = {&q->wall_ms,    &q->cpu_ms,       &q->cpu_held_ms, &q->accel_ms,
+                              &q->mem_mib_ms, &q->gate_wait_ms, &q->kill_wait_ms};
+    const size_t count = sizeof(slots) / sizeof(slots[0]);
+    struct json_value array = {0};
+
+    fields_opt_array(fields, name, count, &array);
+    if (fields->err != ERR_OK)
+        return;
+    if (json_count(array) != count) {
+        fields->err = json_refuse_member(fields->object, name, fields->fault, ERR_INVALID,
+                                         "must have %zu numbers", count);
+        return;
+    }
+    struct json_iterator it = json_iterate(array);
+    while (fields->err == ERR_OK && json_next(&it))
+        fields->err = json_to_i64(it.value, 0, INT64_MAX, slots[it.index], fields->fault);
+}
+
+static void usage_put(struct json_writer *writer, const struct usage_record *record)
+{
+    json_begin_object(writer);
+    json_put_u64(writer, "seq", record->seq);
+    token_put(writer, "token", &record->token);
+    if (record->is_last)
+        json_put_bool(writer, "last", true);
+    json_put_text(writer, "runtime", runtime_name(record->runtime));
+    if (record->accelerator[0] != '\0')
+        json_put_text(writer, "accelerator", record->accelerator);
+    quantities_put(writer, "delta", &record->delta);
+    quantities_put(writer, "total", &record->total);
+    json_put_i64(writer, "measured_us", record->measured_at.us);
+    json_end_object(writer);
+}
+
+static enum err usage_get(struct json_value value, const struct sync_request *request,
+                          struct arena *arena, struct usage_record *out, struct fault *fault)
+{
+    struct fields fields;
+    struct slice runtime = {0};
+    struct slice accelerator = {0};
+    struct usage_record record = {.site = request->site, .journal = request->journal};
+
+    fields_begin(&fields, value, arena, fault);
+    fields_u64(&fields, "seq", &record.seq);
+    fields_token(&fields, "token", &record.token);
+    fields_opt_bool(&fields, "last", &record.is_last);
+    fields_string(&fields, "runtime", VERSION_MAX, &runtime);
+    fields_opt_string(&fields, "accelerator", sizeof(record.accelerator) - 1, &accelerator);
+    quantities_get(&fields, "delta", &record.delta);
+    quantities_get(&fields, "total", &record.total);
+    fields_opt_i64(&fields, "measured_us", INT64_MIN, &record.measured_at.us);
+    if (fields.err != ERR_OK)
+        return fields.err;
+    if (runtime_parse(runtime, &record.runtime) != ERR_OK)
+        return json_refuse_member(value, "runtime", fault, ERR_INVALID, "is not a known runtime");
+    for (size_t i = 0; i < accelerator.len; i++)
+        record.accelerator[i] = accelerator.data[i];
+    *out = record;
+    return usage_record_check(&record, fault);
+}
+
+/* ---- reports of attempts */
+
+static void attempt_put(struct json_writer *writer, const struct sync_attempt *attempt)
+{
+    json_begin_object(writer);
+    token_put(writer, "token", &attempt->token);
+    json_put_text(writer, "phase", PHASE_NAMES[attempt->phase]);
+    outcome_put(writer, "outcome", attempt->outcome);
+    if (attempt->exit_code != 0)
+        json_put_i64(writer, "exit_code", attempt->exit_code);
+    span_put(writer, "ran_ms", attempt->ran);
+    span_put(writer, "age_ms", attempt->since_change);
+    if (attempt->is_reclaiming)
+        json_put_bool(writer, "reclaiming", true);
+    json_end_object(writer);
+}
+
+static enum err attempt_get(struct json_value value, struct arena *arena, struct sync_attempt *out,
+                            struct fault *fault)
+{
+    struct fields fields;
+    struct sync_attempt attempt = {0};
+    unsigned phase = 0;
+
+    fields_begin(&fields, value, arena, fault);
+    fields_token(&fields, "token", &attempt.token);
+    fields_choice(&fields, "phase", PHASE_NAMES, PHASE_COUNT_, &phase);
+    fields_opt_outcome(&fields, "outcome", &attempt.outcome);
+    fields_opt_i32(&fields, "exit_code", &attempt.exit_code);
+    fields_opt_span(&fields, "ran_ms", 0, &attempt.ran);
+    fields_opt_span(&fields, "age_ms", 0, &attempt.since_change);
+    fields_opt_bool(&fields, "reclaiming", &attempt.is_reclaiming);
+    if (fields.err != ERR_OK)
+        return fields.err;
+    attempt.phase = (enum journal_phase)phase;
+    *out = attempt;
+    return ERR_OK;
+}
+
+/* ---- free capacity */
+
+static void node_put(struct json_writer *writer, const struct sync_node *node)
+{
+    json_begin_object(writer);
+    json_put_u64(writer, "node", node->node);
+    json_put_bool(writer, "up", node->is_up);
+    json_put_u64(writer, "cpu_milli", node->cpu_milli_free);
+    json_put_u64(writer, "mem_bytes", node->mem_bytes_free);
+    if (node->devices_free_count != 0) {
+        json_key(writer, "devices");
+        json_begin_array(writer);
+        for (uint32_t i = 0; i < node->devices_free_count; i++)
+            json_u64(writer, node->devices_free[i]);
+        json_end_array(writer);
+    }
+    json_end_object(writer);
+}
+
+static enum err node_get(struct json_value value, struct arena *arena, struct sync_node *out,
+                         struct fault *fault)
+{
+    struct fields fields;
+    struct sync_node node = {0};
+    struct json_value devices = {0};
+    uint32_t index = 0;
+
+    fields_begin(&fields, value, arena, fault);
+    fields_u32(&fields, "node", UINT16_MAX, &index);
+    fields_opt_bool(&fields, "up", &node.is_up);
+    fields_u32(&fields, "cpu_milli", UINT32_MAX, &node.cpu_milli_free);
+    fields_u64(&fields, "mem_bytes", &node.mem_bytes_free);
+    fields_opt_array(&fields, "devices", RANK_DEVICES_MAX, &devices);
+    struct json_iterator it = json_iterate(devices);
+    while (fields.err == ERR_OK && json_next(&it)) {
+        uint64_t device = 0;
+        fields.err = json_to_u64(it.value, 0, UINT8_MAX, &device, fault);
+        node.devices_free[node.devices_free_count++] = (uint8_t)device;
+    }
+    if (fields.err != ERR_OK)
+        return fields.err;
+    node.node = (uint16_t)index;
+    *out = node;
+    return ERR_OK;
+}
+
+static void link_put(struct json_writer *writer, const struct sync_link *link)
+{
+    json_begin_object(writer);
+    json_put_string(writer, "peer", link->peer);
+    json_put_i64(writer, "rtt_us", link->rtt_us);
+    json_put_i64(writer, "bandwidth_kbps", link->bandwidth_kbps);
+    span_put(writer, "age_ms", link->age);
+    json_end_object(writer);
+}
+
+static enum err link_get(struct json_value value, struct arena *arena, struct sync_link *out,
+                         struct fault *fault)
+{
+    struct fields fields;
+    struct sync_link link = {0};
+
+    fields_begin(&fields, value, arena, fault);
+    fields_string(&fields, "peer", PEER_MAX, &link.peer);
+    fields_opt_i64(&fields, "rtt_us", 0, &link.rtt_us);
+    fields_opt_i64(&fields, "bandwidth_kbps", 0, &link.bandwidth_kbps);
+    fields_opt_span(&fields, "age_ms", 0, &link.age);
+    if (fields.err == ERR_OK)
+        *out = link;
+    return fields.err;
+}
+
+/* ---- the whole */
+
+static void lists_put(struct json_writer *writer, const struct sync_request *request)
+{
+    json_key(writer, "attempts");
+    json_begin_array(writer);
+    for (uint32_t i = 0; i < request->attempt_count; i++)
+        attempt_put(writer, &request->attempts[i]);
+    json_end_array(writer);
+    if (request->node_count != 0) {
+        json_key(writer, "nodes");
+        json_begin_array(writer);
+        for (uint32_t i = 0; i < request->node_count; i++)
+            node_put(writer, &request->nodes[i]);
+        json_end_array(writer);
+    }
+    if (request->usage_count != 0) {
+        json_key(writer, "usage");
+        json_begin_array(writer);
+        for (uint32_t i = 0; i < request->usage_count; i++)
+            usage_put(writer, &request->usage[i]);
+        json_end_array(writer);
+    }
+    if (request->link_count != 0) {
+        json_key(writer, "links");
+        json_begin_array(writer);
+        for (uint32_t i = 0; i < request->link_count; i++)
+            link_put(writer, &request->links[i]);
+        json_end_array(writer);
+    }
+}
+
+enum err sync_request_encode(const struct sync_request *request, struct buffer *out)
+{
+    struct json_writer writer;
+    json_writer_init(&writer, out);
+    json_begin_object(&writer);
+    json_put_u64(&writer, "protocol", request->protocol);
+    json_put_string(&writer, "agent_version", request->agent_version);
+    json_put_id(&writer, "site", request->site.id, "site");
+    json_put_id(&writer, "journal", request->journal.id, "jrn");
+    json_put_u64(&writer, "epoch_seen", request->epoch_seen);
+    json_put_u64(&writer, "request_seq", request->request_seq);
+    json_put_u64(&writer, "usage_acked", request->usage_acked);
+    json_put_u64(&writer, "usage_oldest", request->usage_oldest);
+    if (request->is_inventory)
+        json_put_bool(&writer, "inventory", true);
+    if (request->is_draining)
+        json_put_bool(&writer, "draining", true);
+    lists_put(&writer, request);
+    json_end_object(&writer);
+    return json_writer_finish(&writer);
+}
+
+static void lists_get(struct fields *fields, struct sync_request *request)
+{
+    struct json_value attempts = {0}, nodes = {0}, usage = {0}, links = {0};
+    fields_opt_array(fields, "attempts", SYNC_ATTEMPTS_MAX, &attempts);
+    fields_opt_array(fields, "nodes", SITE_NODES_MAX, &nodes);
+    fields_opt_array(fields, "usage", USAGE_BATCH_MAX, &usage);
+    fields_opt_array(fields, "links", SYNC_LINKS_MAX, &links);
+    struct sync_attempt *attempt_room =
+        fields_room(fields, attempts, sizeof(*attempt_room), &request->attempt_count);
+    struct sync_node *node_room =
+        fields_room(fields, nodes, sizeof(*node_room), &request->node_count);
+    struct usage_record *usage_room =
+        fields_room(fields, usage, sizeof(*usage_room), &request->usage_count);
+    struct sync_link *link_room =
+        fields_room(fields, links, sizeof(*link_room), &request->link_count);
+
+    struct json_iterator it = json_iterate(attempts);
+    while (fields->err == ERR_OK && json_next(&it))
+        fields->err = attempt_get(it.value, fields->arena, &attempt_room[it.index], fields->fault);
+    it = json_iterate(nodes);
+    while (fields->err == ERR_OK && json_next(&it))
+        fields->err = node_get(it.value, fields->arena, &node_room[it.index], fields->fault);
+    it = json_iterate(usage);
+    while (fields->err == ERR_OK && json_next(&it))
+        fields->err =
+            usage_get(it.value, request, fields->arena, &usage_room[it.index], fields->fault);
+    it = json_iterate(links);
+    while (fields->err == ERR_OK && json_next(&it))
+        fields->err = link_get(it.value, fields->arena, &link_room[it.index], fields->fault);
+    request->attempts = attempt_room;
+    request->nodes = node_room;
+    request->usage = usage_room;
+    request->links = link_room;
+}
+
+/* Records must start right after the agent's own watermark and leave no gap. */
+static enum err usage_check_order(const struct sync_request *request, struct fault *fault)
+{
+    for (uint32_t i = 0; i < request->usage_count; i++)
+        if (request->usage[i].seq != request->usage_acked + 1 + i)
+            return fault_set(fault, ERR_INVALID, "usage",
+                             "records must follow on from usage_acked without a gap");
+    return ERR_OK;
+}
+
+enum err sync_request_decode(struct slice bytes, struct arena *arena, struct sync_request *out,
+                             struct fault *fault)
+{
+    static const struct json_limits limits = {SYNC_BYTES_MAX, SYNC_DEPTH_MAX, SYNC_VALUES_MAX};
+    struct sync_request request = {0};
+    struct json_document *document = NULL;
+    struct fields fields;
+
+    enum err err = json_parse(bytes, &limits, &document, fault);
+    if (err != ERR_OK)
+        return err;
+    fields_begin(&fields, json_root(document), arena, fault);
+    fields_u32(&fields, "protocol", UINT32_MAX, &request.protocol);
+    fields_opt_string(&fields, "agent_version", VERSION_MAX, &request.agent_version);
+    fields_id(&fields, "site", "site", &request.site.id);
+    fields_id(&fields, "journal", "jrn", &request.journal.id);
+    fields_u64(&fields, "epoch_seen", &request.epoch_seen);
+    fields_u64(&fields, "request_seq", &request.request_seq);
+    fields_u64(&fields, "usage_acked", &request.usage_acked);
+    fields_u64(&fields, "usage_oldest", &request.usage_oldest);
+    fields_opt_bool(&fields, "inventory", &request.is_inventory);
+    fields_opt_bool(&fields, "draining", &request.is_draining);
+    lists_get(&fields, &request);
+    json_document_destroy(document);
+    if (fields.err != ERR_OK)
+        return fields.err;
+    if (request.protocol < SYNC_PROTOCOL_OLDEST || request.protocol > SYNC_PROTOCOL_NEWEST)
+        return fault_set(fault, ERR_UNSUPPORTED, "protocol", "this server speaks %d to %d",
+                         SYNC_PROTOCOL_OLDEST, SYNC_PROTOCOL_NEWEST);
+    err = usage_check_order(&request, fault);
+    if (err == ERR_OK)
+        *out = request;
+    return err;
+}
