@@ -35,7 +35,10 @@ struct server_settings {
     struct span_ms retain; /* how long sites keep acknowledged ends and records, for restores */
     struct span_ms gate_limit;
     uint32_t jobs_live_max; /* unfinished jobs held; more are refused with ERR_LIMIT */
+    uint8_t secret_key[32]; /* the server's own; attempts' secrets are derived from it */
 };
+/* A DOC_POLICY that stands outranks lease_floor, start_limit, site_lost_after and usage_every;
+ * kill_time and the drift are the larger of both. */
 
 /* ---- loading: rows from the store, then server_core_start. A restored database is told by
  * `is_restored`. */
@@ -54,6 +57,7 @@ enum err server_core_load_attempt(struct server_core *core, const struct attempt
                                   struct slice places) LQ_CHECKED;
 enum err server_core_load_watermark(struct server_core *core, struct site_id site,
                                     struct journal_id journal, uint64_t seq) LQ_CHECKED;
+/* Of live jobs; others are ignored. */
 enum err server_core_load_checkpoint(struct server_core *core,
                                      const struct artifact_row *newest) LQ_CHECKED;
 
@@ -72,13 +76,15 @@ enum server_event_kind {
     SERVER_SYNC,      /* a site's request */
     SERVER_SYNC_GONE, /* the connection of a held poll closed */
     SERVER_SUBMIT,    /* one or more jobs of one request, all or nothing */
-    SERVER_CANCEL,
-    SERVER_RETRY, /* a failed or cancelled job runs again as a new attempt of the same job */
+    SERVER_CANCEL,    /* of a live job; the shell answers for ended ones from the store */
+    SERVER_RETRY,     /* a failed or cancelled job runs again as a new attempt of the same job; the
+                         event     carries what the store has of it */
     SERVER_DOC_PUT,
     SERVER_DOC_DELETE,
     SERVER_SITE_DRAIN,     /* `flag` false: resume */
     SERVER_SITE_DESTROYED, /* the operator's signed word that nothing of the site runs any more */
     SERVER_ARTIFACT,       /* a checkpoint, output or workdir is complete in the store */
+    SERVER_USAGE_CONFLICT, /* a committed change reported usage_conflicts: alarm and audit */
     SERVER_EVENT_KIND_COUNT_
 };
 
@@ -108,19 +114,40 @@ struct server_event {
         struct {
             struct job_id job;
             uint64_t expect_version;
-        } job; /* CANCEL, RETRY; 0: any version */
+        } job; /* CANCEL; 0: any version */
+        struct {
+            struct job_row row;                    /* as the store has it */
+            struct slice spec;                     /* its spec's body */
+            const struct artifact_row *checkpoint; /* newest that is not stale; NULL: none */
+            uint64_t expect_version;               /* 0: any */
+        } retry;
+        /* PUT: id, parent and body are taken, the core sets version and changed_at and writes the
+         * body anew in canonical form. A site's `state` is kept (SITE_DRAIN changes it). Of a
+         * DOC_SITE_STATE only the certificates are taken; the rest is the core's own. */
         struct {
             struct doc doc;
-            uint64_t expect_version;
+            uint64_t expect_version; /* 0: must not exist yet */
             bool is_any_version;
-            const char *action;
+            const char *action; /* for the audit log: "token.revoke", ... */
+            struct slice reply; /* the answer's body; empty: the noun as the API shows it */
         } doc;
         struct {
             struct site_id site;
             bool flag;
             struct slice reason;
         } site;
-        struct artifact_row artifact;
+        /* `step` of a CHECKPOINT: the attempt's own counter (1, 2, ...); the core puts the
+         * attempt's number above it. The token has been proven by the attempt's secret.
+         * `artifact_job`: the row from the store when the job is not live; NULL: live, or WORKDIR.
+         */
+        struct {
+            struct artifact_row artifact;
+            const struct job_row *artifact_job;
+        };
+        struct {
+            struct site_id site;
+            uint32_t count;
+        } conflict;
     };
 };
 
@@ -161,7 +188,8 @@ struct server_effects {
         change; /* count 0: nothing to make durable; outputs may leave after all earlier batches */
     const struct server_output *outputs;
     size_t output_count;
-    bool more_work; /* post SERVER_PLACE again soon */
+    bool more_work;            /* post SERVER_PLACE again soon */
+    struct site_id usage_site; /* whose records the change holds; for SERVER_USAGE_CONFLICT */
 };
 
 void server_effects_init(struct server_effects *effects);
@@ -187,8 +215,8 @@ enum err server_core_explain(struct server_core *core, struct job_id job, struct
 enum err server_core_dry_run(struct server_core *core, const struct job_spec *spec,
                              struct tenant_id tenant, struct now now, struct buffer *out,
                              struct fault *fault) LQ_CHECKED;
-/* Live view of sites (contact, capacity, free, running) as JSON array elements; `site` none: all.
- */
+/* Live view of sites (contact, capacity, free, running): `site` none: a JSON array of all by name;
+ * else that one's object. ERR_NOT_FOUND. */
 enum err server_core_sites(struct server_core *core, struct site_id site, struct now now,
                            struct buffer *out) LQ_CHECKED;
 const struct tenant *server_core_tenant(const struct server_core *core, struct tenant_id id);
@@ -197,5 +225,10 @@ const struct job_row *server_core_job(const struct server_core *core,
 /* Is `token` the job's current, unfinished attempt at `site`? */
 bool server_core_token_is_current(const struct server_core *core, const struct attempt_token *token,
                                   struct site_id site);
+/* The bearer secret of an attempt, the same in every process with that key: base64url of
+ * HMAC-SHA256(secret_key, "lq-<epoch>-<job>-<number>"). */
+enum { ATTEMPT_SECRET_MAX = 44 };
+void server_core_attempt_secret(const struct server_core *core, const struct attempt_token *token,
+                                char out[ATTEMPT_SECRET_MAX]);
 
 #endif
