@@ -32,6 +32,7 @@ PR_SET_CHILD_SUBREAPER = 36
 
 BUILDS = {
     "gcc": ("gcc", []),
+    "release": ("gcc", ["--buildtype=release", "-Dtests=false"]),
     "asan": ("clang", ["-Db_sanitize=address,undefined"]),
     "tsan": ("clang", ["-Db_sanitize=thread"]),
     "fuzz": ("clang", ["-Db_sanitize=address,undefined", "-Dfuzz=true"]),
@@ -269,6 +270,7 @@ STAGES = [
     ("models", QUICK, (10, 60, 60), (), stage_models),
     ("faults", QUICK, (20, 360, 1800), ("build-gcc",), stage_faults),
     ("scenarios", QUICK, (40, 240, 1200), ("build-gcc",), stage_scenarios),
+    ("build-release", NORMAL, (0, 90, 90), (), lambda c: build(c, "release")),
     ("build-asan", NORMAL, (0, 90, 90), (), lambda c: build(c, "asan")),
     ("unit-asan", NORMAL, (0, 60, 60), ("build-asan",), lambda c: unit(c, "asan")),
     ("faults-asan", NORMAL, (0, 90, 90), ("build-asan",), stage_faults_asan),

@@ -316,9 +316,9 @@ enum err file_lock_take(const char *path, struct fault *fault, struct file_lock 
     }
     char text[FILE_LOCK_TEXT_MAX];
     int len = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
-    /* For people only, so a full disk does not stand in the way. */
-    if (ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)len, 0) != len)
-        (void)ftruncate(fd, 0);
+    /* For people only, so a full disk, and half a number after it, does not stand in the way. */
+    bool is_written = ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)len, 0) == len;
+    (void)is_written;
     out_lock->fd = fd;
     return ERR_OK;
 }
