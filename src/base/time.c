@@ -11,22 +11,14 @@ static const int64_t US_PER_S = 1000000;
 
 const struct boot_ns BOOT_NEVER = {INT64_MAX};
 
-static int64_t add_saturated(int64_t a, int64_t b)
-{
-    int64_t sum;
-    if (__builtin_add_overflow(a, b, &sum))
-        return b < 0 ? INT64_MIN : INT64_MAX;
-    return sum;
-}
-
 struct boot_ns boot_add(struct boot_ns at, struct span_ms span)
 {
     if (at.ns == BOOT_NEVER.ns)
         return at; /* never plus anything is never */
-    int64_t ns;
-    if (__builtin_mul_overflow(span.ms, NS_PER_MS, &ns))
-        ns = span.ms < 0 ? INT64_MIN : INT64_MAX;
-    return (struct boot_ns){add_saturated(at.ns, ns)};
+    __int128 ns = (__int128)span.ms * NS_PER_MS + at.ns;
+    if (ns > INT64_MAX)
+        return BOOT_NEVER;
+    return (struct boot_ns){ns < INT64_MIN ? INT64_MIN : (int64_t)ns};
 }
 
 struct span_ms boot_since(struct boot_ns later, struct boot_ns earlier)

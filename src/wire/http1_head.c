@@ -211,7 +211,8 @@ static bool is_same_host(struct slice a, struct slice b)
     if (a.len != b.len)
         return false;
     for (size_t i = 0; i < a.len; i++) {
-        /* Both are made of letters, digits and "-._~:[]" alone: this bit is the case of a letter. */
+        /* Both are made of letters, digits and "-._~:[]" alone: this bit is the case of a letter.
+         */
         if ((a.data[i] | 0x20) != (b.data[i] | 0x20))
             return false;
     }
