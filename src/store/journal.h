@@ -34,9 +34,9 @@ struct journal_config {
     uint64_t cache_bytes; /* 0: 4 MiB */
 };
 
-/* ERR_BUSY (another process), ERR_UNSUPPORTED (newer schema), ERR_CORRUPT (moved aside, see above),
- * ERR_FULL, ERR_IO, ERR_NO_MEMORY. A database of up to JOURNAL_CHECK_BYTES is checked whole at
- * open. */
+/* ERR_BUSY (another process), ERR_INVALID (a database of another kind: left alone), ERR_UNSUPPORTED
+ * (newer schema), ERR_CORRUPT (moved aside, see above), ERR_FULL, ERR_IO, ERR_NO_MEMORY. A database
+ * of up to JOURNAL_CHECK_BYTES is checked whole at open. */
 #define JOURNAL_CHECK_BYTES ((uint64_t)64 * 1024 * 1024)
 enum err journal_open(const struct journal_config *config, struct journal **out_journal,
                       struct fault *fault) LQ_CHECKED;

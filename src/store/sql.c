@@ -229,7 +229,7 @@ static enum err schema_version(struct sql *sql, const struct sql_schema *schema,
         return ERR_OK;
     }
     if (application != (int64_t)schema->application)
-        return fault_set(fault, ERR_CORRUPT, NULL, "the file is not a %s", schema->what);
+        return fault_set(fault, ERR_INVALID, NULL, "the file is not a %s", schema->what);
     err =
         sql_exec_i64(sql, "SELECT coalesce(max(version),0) FROM schema_migration", &version, fault);
     if (err)

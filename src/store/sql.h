@@ -51,8 +51,8 @@ struct sql {
     sqlite3_stmt *kept[SQL_STATEMENTS_MAX];
 };
 
-/* ERR_NOT_FOUND, ERR_UNSUPPORTED (newer schema, or older when read-only), ERR_CORRUPT (other
- * application, damage), ERR_FULL, ERR_IO, ERR_BUSY, ERR_NO_MEMORY. `sql` is closed on failure. */
+/* ERR_NOT_FOUND, ERR_UNSUPPORTED (newer schema, or older when read-only), ERR_INVALID (another kind
+ * of database), ERR_CORRUPT, ERR_FULL, ERR_IO, ERR_BUSY, ERR_NO_MEMORY. `sql` is closed on failure. */
 enum err sql_open(struct sql *sql, const struct sql_config *config, struct fault *fault) LQ_CHECKED;
 void sql_close(struct sql *sql); /* accepts a zeroed one */
 /* Brings the file to the schema's newest version, a transaction a migration. */

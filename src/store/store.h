@@ -54,8 +54,8 @@ struct store_config {
 };
 
 /* ERR_BUSY (another process has it open for writing), ERR_UNSUPPORTED (schema newer than this
- * build), ERR_CORRUPT (not a database of this kind, or damaged), ERR_NOT_FOUND (STORE_READ),
- * ERR_FULL, ERR_IO, ERR_NO_MEMORY. The config is copied. */
+ * build), ERR_INVALID (a database of another kind), ERR_CORRUPT (damaged), ERR_NOT_FOUND
+ * (STORE_READ), ERR_FULL, ERR_IO, ERR_NO_MEMORY. The config is copied. */
 enum err store_db_open(const struct store_config *config, struct store_db **out_db,
                        struct fault *fault) LQ_CHECKED;
 void store_db_close(struct store_db *db); /* accepts NULL */
