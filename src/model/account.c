@@ -34,7 +34,7 @@ enum err tenant_check(const struct tenant *tenant, struct fault *fault)
     if (tenant->weight == 0 || tenant->weight > TENANT_WEIGHT_MAX)
         return fault_set(fault, ERR_INVALID, "weight", "must be between 1 and %d",
                          TENANT_WEIGHT_MAX);
-    if ((quota->cpu_milli.has && quota->cpu_milli.value > UNITS_MILLICPUS_MAX * 1000) ||
+    if ((quota->cpu_milli.has && quota->cpu_milli.value > UNITS_MILLICPUS_MAX) ||
         (quota->accelerators.has && quota->accelerators.value > UINT32_MAX) ||
         (quota->jobs_pending_max.has && quota->jobs_pending_max.value > UINT32_MAX) ||
         (quota->storage_bytes.has && quota->storage_bytes.value > INT64_MAX))

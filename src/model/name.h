@@ -9,7 +9,7 @@
 #include "base/slice.h"
 
 enum {
-    NAME_MAX = 64,
+    NAME_MAX = 63,
     TITLE_MAX = 128,
     SOURCE_MAX = 1024, /* where a figure comes from */
     PATH_MAX_BYTES = 1024,
