@@ -124,7 +124,8 @@ void http_exchange_listen(struct http_exchange *exchange, const struct http_exch
 /* Change the context (when the handler hands the exchange over). */
 void http_exchange_context(struct http_exchange *exchange, void *context);
 
-/* ---- the body ---- */
+/* ---- the body ----
+ * Ask for it before an answer is started: a client that waits for "100 Continue" gets it then. */
 /* Gather the whole body, then on_body (also for an empty one). body_bytes_max 0: the server's
  * default. Longer: 413 is sent, then on_close. */
 void http_exchange_collect(struct http_exchange *exchange, uint64_t body_bytes_max);

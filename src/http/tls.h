@@ -29,6 +29,9 @@ struct tls_server_options {
     const char *key_pem;
     const char *client_ca_pem; /* trusted for clients; NULL with TLS_CLIENT_AUTH_NONE */
     enum tls_client_auth client_auth;
+    /* Accept a client whose certificate ran out at most so long ago, so that a site that was away
+     * can renew; the handler then looks at tls_peer.not_after. Zero: none. */
+    struct span_ms client_expired_max;
 };
 
 struct tls_client_options {
@@ -61,7 +64,7 @@ struct tls_peer {
     uint8_t spki_pin[TLS_PIN_BYTES];
     char subject[TLS_NAME_MAX]; /* common name; empty when none or not printable ASCII */
     char uri[TLS_NAME_MAX]; /* the only URI in the alternative names; empty when none or several */
-    struct wall_us not_after;
+    struct wall_us not_after; /* it may run out while the connection lives: compare with now */
 };
 
 #endif
