@@ -384,6 +384,7 @@ static enum err check_terms(const struct job_spec *spec, struct fault *fault)
     return check_range(spec->retries_max, 0, JOB_RETRIES_MAX, "retries", fault);
 }
 
+/* Terms before the checkpoint: its grace is held against a time limit that makes sense. */
 enum err job_spec_check(const struct job_spec *spec, struct fault *fault)
 {
     enum err err;
@@ -393,10 +394,10 @@ enum err job_spec_check(const struct job_spec *spec, struct fault *fault)
         (err = check_files(spec, fault)) != ERR_OK ||
         (err = check_list(&spec->datasets, JOB_DATASETS_MAX, "datasets", fault, name_check)) !=
             ERR_OK ||
-        (err = check_checkpoint(spec, fault)) != ERR_OK ||
-        (err = check_placement(&spec->placement, fault)) != ERR_OK)
+        (err = check_terms(spec, fault)) != ERR_OK ||
+        (err = check_checkpoint(spec, fault)) != ERR_OK)
         return err;
-    return check_terms(spec, fault);
+    return check_placement(&spec->placement, fault);
 }
 
 enum err job_spec_check_uploaded(const struct job_spec *spec, struct fault *fault)
