@@ -1,0 +1,387 @@
+#include "cli/api.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/hex.h"
+#include "port/entropy.h"
+#include "port/file.h"
+#include "port/loop.h"
+#include "wire/json_writer.h"
+#include "wire/yaml.h"
+
+enum { CONFIG_BYTES_MAX = 1 << 20, API_ANSWER_BYTES_MAX = 256 << 20 };
+
+const char *cli_home(struct cli *cli)
+{
+    const char *home = getenv("LQ_HOME");
+    if (home != NULL && home[0] != 0)
+        return home;
+    home = getenv("HOME");
+    return home == NULL || home[0] == 0 ? NULL
+                                        : arena_printf(&cli->arena, "%s/.config/lingqu", home);
+}
+
+static int config_read(struct cli *cli, const char *path, struct fault *fault)
+{
+    struct json_document *document;
+    struct slice text, value;
+    enum err err = file_read(path, CONFIG_BYTES_MAX, &cli->arena, fault, &text);
+    if (err == ERR_NOT_FOUND)
+        return EXIT_DONE;
+    if (err == ERR_OK)
+        err = yaml_parse(text, &YAML_LIMITS, &document, fault);
+    if (err != ERR_OK)
+        return cli_fail_fault(cli, EXIT_USAGE, path, fault);
+    static const char *const KEYS[] = {"server", "ca", "token"};
+    const char **const fields[] = {&cli->config.server, &cli->config.ca_pem, &cli->config.token};
+    struct json_value root = json_root(document);
+    err = json_object_check_keys(root, KEYS, 3, fault);
+    for (int i = 0; i < 3 && err == ERR_OK; i++) {
+        value = (struct slice){0};
+        err = json_opt_string(root, KEYS[i], 65536, &value, fault);
+        if (err == ERR_OK && value.len > 0 && *fields[i] == NULL)
+            *fields[i] = arena_text(&cli->arena, value);
+    }
+    json_document_destroy(document);
+    return err == ERR_OK ? EXIT_DONE : cli_fail_fault(cli, EXIT_USAGE, path, fault);
+}
+
+static int ca_read(struct cli *cli, const char *path)
+{
+    struct fault fault = {0};
+    struct slice text;
+    if (file_read(path, CONFIG_BYTES_MAX, &cli->arena, &fault, &text) != ERR_OK)
+        return cli_fail_fault(cli, EXIT_USAGE, path, &fault);
+    cli->config.ca_pem = arena_text(&cli->arena, text);
+    return EXIT_DONE;
+}
+
+int api_config_load(struct cli *cli)
+{
+    struct fault fault = {0};
+    const char *home = cli_home(cli), *text;
+    if (cli->has_config)
+        return EXIT_DONE;
+    if (cli->config.server == NULL && (text = getenv("LQ_SERVER")) != NULL && text[0] != 0)
+        cli->config.server = text;
+    if ((text = getenv("LQ_TOKEN")) != NULL && text[0] != 0)
+        cli->config.token = text;
+    if ((text = getenv("LQ_CA")) != NULL && text[0] != 0) {
+        int code = ca_read(cli, text);
+        if (code != EXIT_DONE)
+            return code;
+    }
+    if (home != NULL) {
+        int code = config_read(cli, arena_printf(&cli->arena, "%s/config.yaml", home), &fault);
+        if (code != EXIT_DONE)
+            return code;
+    }
+    if (cli->config.server == NULL)
+        return cli_fail(
+            cli, EXIT_USAGE,
+            "no server is known; run `lq login HOST:PORT --token TOKEN` first (or `lq up` for a "
+            "network on this machine)");
+    if (cli->config.ca_pem == NULL)
+        return cli_fail(
+            cli, EXIT_USAGE,
+            "the server's certificate authority is not known; run `lq login %s` to pin it",
+            cli->config.server);
+    cli->has_config = true;
+    return EXIT_DONE;
+}
+
+int api_config_save(struct cli *cli, const char *server, const char *ca_pem, const char *token)
+{
+    struct buffer text;
+    struct json_writer writer;
+    struct fault fault = {0};
+    const char *home = cli_home(cli);
+    if (home == NULL)
+        return cli_fail(cli, EXIT_USAGE,
+                        "neither LQ_HOME nor HOME is set: no place for the configuration");
+    buffer_init(&text, CONFIG_BYTES_MAX);
+    json_writer_init_indented(&writer, &text, 2); /* JSON is YAML too */
+    json_begin_object(&writer);
+    json_put_text(&writer, "server", server);
+    json_put_text(&writer, "ca", ca_pem);
+    json_put_text(&writer, "token", token);
+    json_end_object(&writer);
+    enum err err = json_writer_finish(&writer);
+    if (err == ERR_OK)
+        err = file_make_folders(home, 0700, &fault);
+    const char *path = arena_printf(&cli->arena, "%s/config.yaml", home);
+    if (err == ERR_OK)
+        err = file_write_atomic(path, buffer_slice(&text), 0600, &fault);
+    buffer_deinit(&text);
+    return err == ERR_OK ? EXIT_DONE : cli_fail_fault(cli, EXIT_FAILED, path, &fault);
+}
+
+static int client_ready(struct cli *cli)
+{
+    struct fault fault = {0};
+    int code = api_config_load(cli);
+    if (code != EXIT_DONE || cli->client != NULL)
+        return code;
+    const struct tls_client_options options = {.ca_pem = cli->config.ca_pem};
+    if (tls_context_create_client(&options, &fault, &cli->tls) != ERR_OK)
+        return cli_fail_fault(cli, EXIT_USAGE, "certificate authority", &fault);
+    if (loop_create(&cli->loop) != ERR_OK ||
+        http_client_create(cli->loop, NULL, &cli->client) != ERR_OK)
+        return cli_fail(cli, EXIT_FAILED, "out of memory or descriptors");
+    return EXIT_DONE;
+}
+
+static int fetch_failed(struct cli *cli, enum err err, const struct fault *fault)
+{
+    const char *detail = fault->message[0] != 0 ? fault->message : err_name(err);
+    if (err == ERR_DENIED)
+        return cli_fail(cli, EXIT_DENIED, "%s: its certificate was not accepted: %s",
+                        cli->config.server, detail);
+    return cli_fail(cli, EXIT_UNREACHABLE,
+                    "no answer from %s: %s; is the server running, and reachable from here?",
+                    cli->config.server, detail);
+}
+
+int api_problem(struct cli *cli, int status, struct slice body)
+{
+    struct json_document *document = NULL;
+    struct slice detail = {0}, field = {0}, nearest = {0};
+    uint64_t line = 0, column = 0;
+    if (cli->is_json) {
+        (void)cli_write(body);
+        (void)cli_write(SLICE_LITERAL("\n"));
+    }
+    if (json_parse(body, &JSON_LIMITS_REQUEST, &document, NULL) == ERR_OK) {
+        struct json_value root = json_root(document);
+        detail = api_string(root, "detail");
+        if (detail.len == 0)
+            detail = api_string(root, "title");
+        field = api_string(root, "field");
+        nearest = api_string(root, "nearest");
+        line = api_u64(root, "line");
+        column = api_u64(root, "column");
+    }
+    int code = status == 404                                                      ? EXIT_NOT_FOUND
+               : status == 401 || status == 403                                   ? EXIT_DENIED
+               : status == 409 || status == 412 || status == 429 || status == 503 ? EXIT_CONFLICT
+               : status == 400 || status == 422                                   ? EXIT_USAGE
+                                                                                  : EXIT_FAILED;
+    struct buffer text;
+    buffer_init(&text, 8192);
+    if (line > 0)
+        buffer_printf(&text, "line %llu, column %llu: ", (unsigned long long)line,
+                      (unsigned long long)column);
+    if (field.len > 0)
+        buffer_printf(&text, "%.*s: ", SLICE_ARG(cli_safe(cli, field)));
+    buffer_printf(&text, "%.*s", SLICE_ARG(cli_safe(cli, detail)));
+    if (nearest.len > 0)
+        buffer_printf(&text, "; did you mean %.*s?", SLICE_ARG(cli_safe(cli, nearest)));
+    if (detail.len == 0)
+        buffer_printf(&text, "the server answered %d", status);
+    code = cli_fail(cli, code, "%.*s", SLICE_ARG(buffer_slice(&text)));
+    buffer_deinit(&text);
+    json_document_destroy(document);
+    return code;
+}
+
+static int call(struct cli *cli, const char *method, const char *target, struct slice body,
+                const char *key, struct api_reply *out)
+{
+    struct fault fault = {0};
+    struct http_response response;
+    struct http1_header headers[4];
+    size_t count = 0;
+    int code = client_ready(cli);
+    if (code != EXIT_DONE)
+        return code;
+    if (cli->config.token != NULL)
+        headers[count++] = (struct http1_header){
+            SLICE_LITERAL("Authorization"),
+            slice_of(arena_printf(&cli->arena, "Bearer %s", cli->config.token))};
+    if (body.len > 0)
+        headers[count++] =
+            (struct http1_header){SLICE_LITERAL("Content-Type"), SLICE_LITERAL("application/json")};
+    if (key != NULL)
+        headers[count++] = (struct http1_header){SLICE_LITERAL("Idempotency-Key"), slice_of(key)};
+    const struct http_client_request request = {.endpoint = cli->config.server,
+                                                .tls = cli->tls,
+                                                .method = method,
+                                                .target = target,
+                                                .headers = headers,
+                                                .header_count = count,
+                                                .body = body,
+                                                .response_bytes_max = API_ANSWER_BYTES_MAX};
+    enum err err =
+        http_client_fetch(cli->client, cli->loop, &request, &cli->arena, &fault, &response);
+    if (err != ERR_OK)
+        return fetch_failed(cli, err, &fault);
+    if (response.status >= 400)
+        return api_problem(cli, response.status, response.body);
+    *out = (struct api_reply){.status = response.status, .body = response.body};
+    if (response.body.len > 0 &&
+        json_parse(response.body, &JSON_LIMITS_FILE, &out->document, &fault) == ERR_OK)
+        out->root = json_root(out->document);
+    return EXIT_DONE;
+}
+
+int api_call(struct cli *cli, const char *method, const char *target, struct slice body,
+             struct api_reply *out)
+{
+    return call(cli, method, target, body, NULL, out);
+}
+
+int api_post_once(struct cli *cli, const char *target, struct slice body, struct api_reply *out)
+{
+    uint8_t bytes[16];
+    struct buffer key;
+    if (entropy_fill(bytes, sizeof(bytes)) != ERR_OK)
+        return cli_fail(cli, EXIT_FAILED, "the system gives no random bytes");
+    buffer_init(&key, 64);
+    buffer_append_hex(&key, slice_make(bytes, sizeof(bytes)));
+    const char *text = arena_text(&cli->arena, buffer_slice(&key));
+    buffer_deinit(&key);
+    int code = call(cli, "POST", target, body, text, out);
+    if (code ==
+        EXIT_UNREACHABLE) /* the answer may only have been lost: the key makes a second try safe */
+        code = call(cli, "POST", target, body, text, out);
+    return code;
+}
+
+/* ---- streams */
+
+struct stream {
+    struct cli *cli;
+    bool (*on_bytes)(struct cli *cli, void *context, struct slice bytes);
+    void *context;
+    struct http_call *call;
+    struct buffer problem;
+    int status, code;
+    bool is_done;
+};
+
+static void stream_head(void *context, struct http_call *http, const struct http1_head *response)
+{
+    struct stream *stream = context;
+    (void)http;
+    stream->status = response->status;
+}
+
+static void stream_bytes(void *context, struct http_call *http, struct slice bytes)
+{
+    struct stream *stream = context;
+    if (stream->status >= 400) {
+        buffer_append(&stream->problem, bytes);
+        return;
+    }
+    if (!stream->on_bytes(stream->cli, stream->context, bytes)) {
+        stream->is_done = true;
+        http_call_cancel(http);
+        loop_stop(stream->cli->loop);
+    }
+}
+
+static void stream_done(void *context, struct http_call *http, enum err code,
+                        const struct http1_head *response, struct slice body,
+                        const struct fault *fault)
+{
+    struct stream *stream = context;
+    (void)http;
+    (void)response;
+    (void)body;
+    stream->is_done = true;
+    if (code != ERR_OK)
+        stream->code = fetch_failed(stream->cli, code, fault);
+    loop_stop(stream->cli->loop);
+}
+
+int api_stream(struct cli *cli, const char *target, const char *accept,
+               bool (*on_bytes)(struct cli *cli, void *context, struct slice bytes), void *context)
+{
+    static const struct http_call_events EVENTS = {
+        .on_head = stream_head, .on_bytes = stream_bytes, .on_done = stream_done};
+    struct stream stream = {.cli = cli, .on_bytes = on_bytes, .context = context};
+    struct fault fault = {0};
+    int code = client_ready(cli);
+    if (code != EXIT_DONE)
+        return code;
+    const struct http1_header headers[] = {
+        {SLICE_LITERAL("Accept"), slice_of(accept)},
+        {SLICE_LITERAL("Authorization"),
+         slice_of(arena_printf(&cli->arena, "Bearer %s",
+                               cli->config.token == NULL ? "" : cli->config.token))}};
+    const struct http_client_request request = {.endpoint = cli->config.server,
+                                                .tls = cli->tls,
+                                                .method = "GET",
+                                                .target = target,
+                                                .headers = headers,
+                                                .header_count = cli->config.token == NULL ? 1 : 2,
+                                                .is_response_streamed = true,
+                                                .stall_max = SPAN_MS(-1)};
+    buffer_init(&stream.problem, 65536);
+    enum err err = http_client_send(cli->client, &request, &EVENTS, &stream, &fault, &stream.call);
+    if (err != ERR_OK) {
+        buffer_deinit(&stream.problem);
+        return fetch_failed(cli, err, &fault);
+    }
+    while (!stream.is_done && loop_run(cli->loop) == ERR_OK)
+        ;
+    if (stream.code == EXIT_DONE && stream.status >= 400)
+        stream.code = api_problem(cli, stream.status, buffer_slice(&stream.problem));
+    buffer_deinit(&stream.problem);
+    return stream.code;
+}
+
+/* ---- small things */
+
+const char *api_target(struct cli *cli, const char *format, ...)
+{
+    char text[API_TARGET_MAX];
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    ASSERT(n >= 0 && (size_t)n < sizeof(text));
+    return arena_text(&cli->arena, slice_of(text));
+}
+
+const char *api_escape(struct cli *cli, const char *text)
+{
+    struct buffer out;
+    buffer_init(&out, API_TARGET_MAX / 4);
+    for (const char *c = text; *c != 0; c++) {
+        bool plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
+                     (*c >= '0' && *c <= '9') || strchr("-._~", *c) != NULL;
+        if (plain)
+            buffer_append_char(&out, *c);
+        else
+            buffer_printf(&out, "%%%02X", (unsigned char)*c);
+    }
+    const char *copy =
+        buffer_status(&out) == ERR_OK ? arena_text(&cli->arena, buffer_slice(&out)) : "%00";
+    buffer_deinit(&out);
+    return copy;
+}
+
+struct slice api_string(struct json_value object, const char *name)
+{
+    struct slice text = {0};
+    struct json_value value = json_object_get(object, name);
+    if (json_type_of(value) == JSON_STRING &&
+        json_to_string(value, SIZE_MAX, &text, NULL) == ERR_OK)
+        return text;
+    return (struct slice){"", 0};
+}
+
+uint64_t api_u64(struct json_value object, const char *name)
+{
+    uint64_t number = 0;
+    struct json_value value = json_object_get(object, name);
+    if (json_type_of(value) != JSON_INTEGER ||
+        json_to_u64(value, 0, UINT64_MAX, &number, NULL) != ERR_OK)
+        return 0;
+    return number;
+}
