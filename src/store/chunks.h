@@ -31,7 +31,7 @@ enum {
     CHUNKS_ASK_MAX = 65536, /* hashes in one chunks_missing */
     CHUNKS_JURISDICTION_MAX = 32,
     CHUNKS_TENANTS_MAX = 100000,
-    CHUNKS_MARKS_MAX = 64 * 1024 * 1024 /* hashes in one set of marks */
+    CHUNKS_MARKS_MAX = 4 * 1024 * 1024 /* hashes in one set of marks */
 };
 
 struct chunks; /* a store */

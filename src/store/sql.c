@@ -318,7 +318,7 @@ enum err sql_open(struct sql *sql, const struct sql_config *config, struct fault
         err = set_pragmas(sql, config, fault);
     if (!err && !config->is_read_only)
         err = set_journal(sql, fault);
-    if (!err)
+    if (!err && config->schema)
         err = config->is_read_only ? check_present(sql, config->schema, fault)
                                    : sql_migrate(sql, config->schema, fault);
     if (err)

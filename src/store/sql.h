@@ -39,9 +39,9 @@ struct sql_config {
     bool is_read_only;
     bool is_exclusive;
     uint64_t cache_bytes;
-    const struct sql_schema *schema;
-    const char *const *texts; /* the kept statements, by the caller's enum */
-    uint32_t text_count;      /* at most SQL_STATEMENTS_MAX */
+    const struct sql_schema *schema; /* NULL: take the file as it is */
+    const char *const *texts;        /* the kept statements, by the caller's enum */
+    uint32_t text_count;             /* at most SQL_STATEMENTS_MAX */
 };
 
 struct sql {
@@ -52,7 +52,8 @@ struct sql {
 };
 
 /* ERR_NOT_FOUND, ERR_UNSUPPORTED (newer schema, or older when read-only), ERR_INVALID (another kind
- * of database), ERR_CORRUPT, ERR_FULL, ERR_IO, ERR_BUSY, ERR_NO_MEMORY. `sql` is closed on failure. */
+ * of database), ERR_CORRUPT, ERR_FULL, ERR_IO, ERR_BUSY, ERR_NO_MEMORY. `sql` is closed on failure.
+ */
 enum err sql_open(struct sql *sql, const struct sql_config *config, struct fault *fault) LQ_CHECKED;
 void sql_close(struct sql *sql); /* accepts a zeroed one */
 /* Brings the file to the schema's newest version, a transaction a migration. */
