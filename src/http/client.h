@@ -69,10 +69,10 @@ struct http_call_events { /* any but on_done may be NULL */
     void (*on_drain)(
         void *context,
         struct http_call *call); /* a streamed request can take more; also once when it can begin */
-    /* Last. ERR_OK: response and (collected) body are whole. Otherwise response is NULL, or the
-     * head when one came: ERR_NOT_FOUND no such host, ERR_CLOSED refused or broken off,
-     * ERR_TIMEOUT, ERR_DENIED the server or the own certificate was not accepted (fault tells),
-     * ERR_LIMIT answer too long, ERR_INVALID not HTTP. */
+    /* Last; the call is gone when it returns. ERR_OK: response and (collected) body are whole.
+     * Otherwise response is NULL, or the head when one came: ERR_NOT_FOUND no such host, ERR_CLOSED
+     * refused or broken off, ERR_TIMEOUT, ERR_DENIED the server or the own certificate was not
+     * accepted (fault tells), ERR_LIMIT answer too long, ERR_INVALID not HTTP. */
     void (*on_done)(void *context, struct http_call *call, enum err code,
                     const struct http1_head *response, struct slice body,
                     const struct fault *fault);

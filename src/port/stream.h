@@ -36,7 +36,7 @@ struct stream_events {
     /* The read side is over, once: ERR_OK is the peer's orderly end (writing still works),
      * ERR_CLOSED a reset, ERR_IO anything else. */
     void (*on_end)(void *context, enum err why);
-    void (*on_drain)(void *context); /* everything written so far has left; may be NULL */
+    void (*on_drain)(void *context); /* pending bytes fell to none; may be NULL */
     /* Writing failed later than stream_write returned (ERR_CLOSED, ERR_IO); may be NULL, then it is
      * told by on_end. */
     void (*on_write_error)(void *context, enum err why);

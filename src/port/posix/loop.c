@@ -54,15 +54,19 @@ static void loop_on_wake(uv_async_t *wake)
     loop_posts_run(loop);
 }
 
-static void loop_alarm_arm(struct loop *loop)
+static void loop_alarm_arm(struct loop *loop, struct boot_ns due)
 {
-    struct boot_ns due = loop->timers->due;
     if (due.ns >= loop->alarm_due.ns)
-        return;                           /* it rings earlier and is set anew then */
-    int64_t ns = due.ns > 0 ? due.ns : 1; /* zero would switch it off */
-    struct itimerspec at = {.it_value = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000}};
+        return; /* it rings earlier and is set anew then */
+    struct itimerspec at = {
+        .it_value = {.tv_sec = due.ns / 1000000000, .tv_nsec = due.ns % 1000000000}};
     ASSERT(timerfd_settime(loop->alarm_fd, TFD_TIMER_ABSTIME, &at, NULL) == 0);
     loop->alarm_due = due;
+}
+
+static void loop_on_no_wait(uv_idle_t *idle)
+{
+    (void)idle; /* its being active is its effect */
 }
 
 /* Once a turn before waiting, so that timers set and stopped within one turn cost no system call.
@@ -70,8 +74,20 @@ static void loop_alarm_arm(struct loop *loop)
 static void loop_on_prepare(uv_prepare_t *prepare)
 {
     struct loop *loop = prepare->data;
-    if (loop->timers != NULL)
-        loop_alarm_arm(loop);
+    if (loop->timers == NULL)
+        return;
+    if (loop->timers->due.ns <= loop_boot().ns)
+        ASSERT(uv_idle_start(&loop->no_wait, loop_on_no_wait) == 0);
+    else
+        loop_alarm_arm(loop, loop->timers->due);
+}
+
+/* Once a turn after waiting: a timer set to zero by a stream's callback fires in the same turn. */
+static void loop_on_check(uv_check_t *check)
+{
+    struct loop *loop = check->data;
+    uv_idle_stop(&loop->no_wait);
+    loop_timers_fire(loop);
 }
 
 static void loop_on_alarm(uv_poll_t *poll, int status, int events)
@@ -80,10 +96,8 @@ static void loop_on_alarm(uv_poll_t *poll, int status, int events)
     uint64_t rings;
     (void)status;
     (void)events;
-    ssize_t got = read(loop->alarm_fd, &rings, sizeof(rings));
-    if (got == (ssize_t)sizeof(rings))
+    if (read(loop->alarm_fd, &rings, sizeof(rings)) == (ssize_t)sizeof(rings))
         loop->alarm_due = BOOT_NEVER;
-    loop_timers_fire(loop);
 }
 
 static enum err loop_open(struct loop *loop)
@@ -103,11 +117,17 @@ static enum err loop_open(struct loop *loop)
     }
     ASSERT(uv_prepare_init(&loop->uv, &loop->prepare) == 0);
     ASSERT(uv_prepare_start(&loop->prepare, loop_on_prepare) == 0);
+    ASSERT(uv_check_init(&loop->uv, &loop->check) == 0);
+    ASSERT(uv_check_start(&loop->check, loop_on_check) == 0);
+    ASSERT(uv_idle_init(&loop->uv, &loop->no_wait) == 0);
     ASSERT(uv_poll_init(&loop->uv, &loop->alarm, loop->alarm_fd) == 0);
     ASSERT(uv_poll_start(&loop->alarm, UV_READABLE, loop_on_alarm) == 0);
-    loop->wake.data = loop->prepare.data = loop->alarm.data = loop;
+    loop->wake.data = loop->prepare.data = loop->check.data = loop->no_wait.data = loop;
+    loop->alarm.data = loop;
     uv_unref((uv_handle_t *)&loop->wake);
     uv_unref((uv_handle_t *)&loop->prepare);
+    uv_unref((uv_handle_t *)&loop->check);
+    uv_unref((uv_handle_t *)&loop->no_wait);
     uv_unref((uv_handle_t *)&loop->alarm);
     return ERR_OK;
 }

@@ -28,10 +28,12 @@ struct loop_watch {
 };
 
 struct loop {
-    struct loop_part part; /* of wake, prepare and alarm; on_closed is NULL */
+    struct loop_part part; /* of its own handles; on_closed is NULL */
     uv_loop_t uv;
     uv_async_t wake;
     uv_prepare_t prepare;
+    uv_check_t check;
+    uv_idle_t no_wait; /* started when a timer is due already: the turn then does not wait */
     uv_poll_t alarm;
     int alarm_fd;
     struct boot_ns alarm_due;  /* what alarm_fd is set to; BOOT_NEVER when it is not */

@@ -18,7 +18,6 @@
 struct stream_write_job {
     uv_write_t request;
     struct stream *stream;
-    size_t len;
     char bytes[];
 };
 
@@ -110,19 +109,18 @@ void stream_pending_limit(struct stream *stream, size_t bytes_max)
 
 size_t stream_pending(const struct stream *stream)
 {
-    return stream->pending_bytes;
+    return uv_stream_get_write_queue_size(&stream->handle.stream);
 }
 
 static void stream_on_written(uv_write_t *request, int status)
 {
     struct stream_write_job *job = request->data;
     struct stream *stream = job->stream;
-    stream->pending_bytes -= job->len;
     free(job);
     if (stream->is_closed)
         return;
     if (status == 0) {
-        if (stream->pending_bytes == 0 && stream->events->on_drain != NULL)
+        if (stream_pending(stream) == 0 && stream->events->on_drain != NULL)
             stream->events->on_drain(stream->context);
         return;
     }
@@ -143,7 +141,6 @@ static enum err stream_queue(struct stream *stream, const struct slice *pieces, 
     if (job == NULL)
         return ERR_NO_MEMORY;
     job->stream = stream;
-    job->len = len;
     job->request.data = job;
     size_t at = 0;
     for (size_t i = 0; i < count; i++) {
@@ -160,7 +157,6 @@ static enum err stream_queue(struct stream *stream, const struct slice *pieces, 
         free(job);
         return os_error(code);
     }
-    stream->pending_bytes += len;
     return ERR_OK;
 }
 
@@ -183,10 +179,10 @@ enum err stream_write_pieces(struct stream *stream, const struct slice *pieces, 
     }
     if (len == 0)
         return ERR_OK;
-    if (stream->pending_bytes > 0 && stream->pending_bytes >= stream->pending_bytes_max)
+    size_t pending = stream_pending(stream);
+    if (pending > 0 && pending >= stream->pending_bytes_max)
         return ERR_LIMIT;
-    int sent =
-        stream->pending_bytes > 0 ? UV_EAGAIN : uv_try_write(&stream->handle.stream, buffers, used);
+    int sent = pending > 0 ? UV_EAGAIN : uv_try_write(&stream->handle.stream, buffers, used);
     if (sent == UV_EAGAIN)
         sent = 0;
     enum err code = sent < 0 ? os_error(sent) : ERR_OK;

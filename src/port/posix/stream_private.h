@@ -15,7 +15,6 @@ struct stream {
     struct loop *loop;
     const struct stream_events *events;
     void *context;
-    size_t pending_bytes;
     size_t pending_bytes_max;
     uv_shutdown_t shutdown;
     enum err write_error; /* sticky */

@@ -114,6 +114,8 @@ bool loop_timer_is_set(const struct loop_timer *timer)
 
 void loop_timers_fire(struct loop *loop)
 {
+    if (loop->timers == NULL)
+        return;
     struct boot_ns now = loop_boot();
     uint64_t order_last = loop->timer_order; /* what callbacks set now waits for the next turn */
     while (loop->timers != NULL && loop->timers->due.ns <= now.ns &&
