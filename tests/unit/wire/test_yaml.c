@@ -60,6 +60,29 @@ static void a_job_file_reads_as_its_json(void **state)
     expect_json("? a\n: b", "{\"a\":\"b\"}");
 }
 
+static void long_quoted_texts_come_whole(void **state)
+{
+    (void)state;
+    enum { QUOTES = 200 };
+    char yaml[2 * QUOTES + 8] = "['";
+    char json[QUOTES + 8] = "[\"";
+    memset(yaml + 2, '\'', 2 * QUOTES);
+    memset(json + 2, '\'', QUOTES);
+    memcpy(yaml + 2 + 2 * QUOTES, "']", 3);
+    memcpy(json + 2 + QUOTES, "\"]", 3);
+    expect_json(yaml, json);
+    expect_json("{a: '\n  x\n\n  y z\n ', b: \"x\\\n   y\\u4f60\"}",
+                "{\"a\":\" x\\ny z \",\"b\":\"xy你\"}");
+}
+
+static void neighbouring_quotes_are_counted_right(void **state)
+{
+    (void)state;
+    expect_json("['it''s', 'a''''b', '''''', '''''''x']", "[\"it's\",\"a''b\",\"''\",\"'''x\"]");
+    expect_json("{'''''k': 'c''d\n  e''f'}", "{\"''k\":\"c'd e'f\"}");
+    expect_refusal("a: 'x''''\n  y'", ERR_INVALID, 1, 5, "double quotes");
+}
+
 static void plain_scalars_follow_the_written_rules(void **state)
 {
     (void)state;
@@ -149,6 +172,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_job_file_reads_as_its_json),
+        cmocka_unit_test(long_quoted_texts_come_whole),
+        cmocka_unit_test(neighbouring_quotes_are_counted_right),
         cmocka_unit_test(plain_scalars_follow_the_written_rules),
         cmocka_unit_test(what_can_grow_or_mislead_is_refused),
         cmocka_unit_test(broken_texts_are_refused_with_their_place),
