@@ -160,6 +160,9 @@ static enum err check_variant(const struct job_variant *variant, struct fault *f
     if (variant->runtime == RUNTIME_CPU &&
         (variant->accelerators > 0 || variant->accelerator.len > 0))
         return fault_set(fault, ERR_INVALID, "accelerators", "runtime cpu has no accelerators");
+    if (variant->runtime != RUNTIME_CPU && variant->accelerators == 0)
+        return fault_set(fault, ERR_INVALID, "accelerators",
+                         "a runtime other than cpu needs accelerators: say how many a node");
     if (variant->runtime != RUNTIME_CPU) {
         err = check_range(variant->accelerators, 1, JOB_ACCELERATORS_MAX, "accelerators", fault);
         if (err != ERR_OK)

@@ -151,7 +151,8 @@ static void decode_runtime(const struct decoder *decoder, struct value_reader *r
             value_fail(reader, value_copy(decoder->arena, row->model, &variant->accelerator,
                                           decoder->fault));
     }
-    value_opt_choice(reader, "runtime", RUNTIME_WORDS, RUNTIME_COUNT_, &runtime);
+    if (!json_is_missing(said)) /* without one there may be no object to look into */
+        value_opt_choice(reader, "runtime", RUNTIME_WORDS, RUNTIME_COUNT_, &runtime);
     if (reader->err != ERR_OK)
         return;
     if (json_is_missing(said) && row != NULL)
