@@ -159,7 +159,7 @@ int name_nearest(struct slice name, const struct slice *candidates, size_t count
             other[j] = lower(candidates[i].data[j]);
         distance =
             slice_distance(slice_make(small, name.len), slice_make(other, candidates[i].len));
-        if (distance < best_distance) {
+        if (distance < best_distance && distance < name.len) {
             best_distance = distance;
             best = (int)i;
         }

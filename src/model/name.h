@@ -28,8 +28,8 @@ enum err text_line_check(struct slice text, size_t len_max, const char *field,
 enum err path_check(struct slice path, const char *field, struct fault *fault) LQ_CHECKED;
 /* Country or area code of a jurisdiction: 1 to 32 of A-Z a-z 0-9 and '-', e.g. "CN", "EU". */
 enum err jurisdiction_check(struct slice code, const char *field, struct fault *fault) LQ_CHECKED;
-/* The candidate that is fewest edits away (case-blind), at most a third of the name's length and
- * at least 1; -1: none is near. First wins a tie. */
+/* The candidate that is fewest edits away (case-blind), at most a third of the name's length (at
+ * least 1, but never all of it); -1: none is near. First wins a tie. */
 int name_nearest(struct slice name, const struct slice *candidates, size_t count);
 /* ASCII case is ignored. */
 bool name_is_equal_caseless(struct slice a, struct slice b);
