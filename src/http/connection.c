@@ -468,8 +468,14 @@ static void connection_take(struct http_connection *connection, struct slice byt
 static void connection_on_handshake(struct http_connection *connection)
 {
     struct http_server_counts *counts = &connection->server->counts;
+    bool is_resumed = tls_session_is_resumed(connection->tls);
+    if (is_resumed && !tls_session_is_peer_current(connection->tls)) {
+        counts->handshakes_failed++;
+        connection_kill(connection, ERR_DENIED);
+        return;
+    }
     counts->handshakes_total++;
-    if (tls_session_is_resumed(connection->tls))
+    if (is_resumed)
         counts->handshakes_resumed++;
     connection_await_head(connection);
 }

@@ -135,6 +135,10 @@ void tls_session_destroy(struct tls_session *session)
 {
     if (session == NULL)
         return;
+    /* OpenSSL forbids resuming a session whose connection was not shut down; ours that broke no
+     * rule may be resumed, however their sockets ended. */
+    if (session->ssl != NULL && (session->error == ERR_OK || session->error == ERR_CLOSED))
+        SSL_set_shutdown(session->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(session->ssl);
     tls_context_release(session->context);
     free(session);
@@ -160,6 +164,8 @@ static bool is_certificate_reason(int reason)
     case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
     case SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED:
     case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
+    case SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE:
+    case SSL_R_TLSV1_ALERT_DECRYPT_ERROR:
     case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
         return true;
     default:
@@ -237,6 +243,18 @@ void tls_session_end(struct tls_session *session)
 bool tls_session_is_established(const struct tls_session *session)
 {
     return SSL_is_init_finished(session->ssl) == 1;
+}
+
+bool tls_session_is_peer_current(const struct tls_session *session)
+{
+    int days = 0, seconds = 0;
+    X509 *x509 = SSL_get0_peer_certificate(session->ssl);
+    if (x509 == NULL)
+        return true;
+    if (ASN1_TIME_diff(&days, &seconds, X509_get0_notAfter(x509), NULL) != 1)
+        return false;
+    int64_t over_ms = ((int64_t)days * 86400 + seconds) * 1000;
+    return over_ms <= 0 || over_ms <= session->context->client_expired_max.ms;
 }
 
 bool tls_session_is_resumed(const struct tls_session *session)

@@ -31,6 +31,10 @@ enum err tls_session_read(struct tls_session *session, char *buffer, size_t cap,
 enum err tls_session_write(struct tls_session *session, struct slice plaintext) LQ_CHECKED;
 void tls_session_end(struct tls_session *session); /* appends the closing message */
 bool tls_session_is_established(const struct tls_session *session);
+/* Server: whether the client's certificate, if it showed one, is still within its dates and the
+ * context's grace. A full handshake has checked that; a resumed one may carry a certificate that
+ * ran out since. */
+bool tls_session_is_peer_current(const struct tls_session *session);
 bool tls_session_is_resumed(const struct tls_session *session);
 enum err tls_session_peer(const struct tls_session *session, struct tls_peer *out_peer) LQ_CHECKED;
 
