@@ -46,6 +46,8 @@ static enum err on_doc(void *context, const struct doc *doc)
 {
     struct core_host *host = context;
     struct fault fault = {0};
+    if (host->events->on_doc != NULL)
+        host->events->on_doc(host->context, doc);
     return server_core_load_doc(host->core, doc, &fault);
 }
 

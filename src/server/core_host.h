@@ -26,6 +26,8 @@ enum {
 };
 
 struct core_host_events {
+    /* Each document, while a core is loaded; may be NULL. */
+    void (*on_doc)(void *context, const struct doc *doc);
     void (*on_output)(void *context, const struct server_output *output);
     /* A change is durable; for watchers (its CHANGE_EVENT_APPEND) and alarms. */
     void (*on_committed)(void *context, const struct change *change,
