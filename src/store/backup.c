@@ -133,6 +133,7 @@ enum err store_backup_step(struct store_backup *backup, uint32_t pages, uint32_t
                            struct fault *fault)
 {
     ASSERT(backup->copy);
+    errno = 0;
     int code = sqlite3_backup_step(backup->copy, pages ? (int)pages : BACKUP_STEP_PAGES);
     if (code == SQLITE_DONE) {
         enum err err = finish_copy(backup, fault);

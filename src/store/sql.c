@@ -52,8 +52,11 @@ static enum err code_error(sqlite3 *handle, int code)
     default:
         break;
     }
-    /* SQLite calls a refused extension of its shared memory, or a file size limit, an I/O error. */
-    return handle && is_full_errno(sqlite3_system_errno(handle)) ? ERR_FULL : ERR_IO;
+    /* SQLite calls a quota, a file size limit, or a refused extension of its shared memory an I/O
+     * error, and does not always keep the system's own number; every call here starts with errno 0.
+     */
+    bool is_full = is_full_errno(errno) || (handle && is_full_errno(sqlite3_system_errno(handle)));
+    return is_full ? ERR_FULL : ERR_IO;
 }
 
 enum err sql_error(struct sql *sql, int code, struct fault *fault)
@@ -75,6 +78,7 @@ enum err sql_error_last(struct sql *sql, struct fault *fault)
 
 enum err sql_exec(struct sql *sql, const char *text, struct fault *fault)
 {
+    errno = 0;
     int code = sqlite3_exec(sql->handle, text, NULL, NULL, NULL);
     return code == SQLITE_OK ? ERR_OK
                              : sql_error(sql, sqlite3_extended_errcode(sql->handle), fault);
@@ -83,6 +87,7 @@ enum err sql_exec(struct sql *sql, const char *text, struct fault *fault)
 enum err sql_exec_i64(struct sql *sql, const char *text, int64_t *out, struct fault *fault)
 {
     sqlite3_stmt *statement = NULL;
+    errno = 0;
     int code = sqlite3_prepare_v2(sql->handle, text, -1, &statement, NULL);
     if (code != SQLITE_OK)
         return sql_error(sql, sqlite3_extended_errcode(sql->handle), fault);
@@ -116,6 +121,7 @@ sqlite3_stmt *sql_use(struct sql *sql, uint32_t index)
 
 enum err sql_run(struct sql *sql, sqlite3_stmt *statement, int *out_changed, struct fault *fault)
 {
+    errno = 0;
     int code = sqlite3_step(statement);
     enum err err = ERR_OK;
     if (code != SQLITE_DONE && code != SQLITE_ROW)
@@ -128,6 +134,7 @@ enum err sql_run(struct sql *sql, sqlite3_stmt *statement, int *out_changed, str
 
 enum err sql_next(struct sql *sql, sqlite3_stmt *statement, bool *out_has, struct fault *fault)
 {
+    errno = 0;
     int code = sqlite3_step(statement);
     if (code == SQLITE_ROW) {
         *out_has = true;
@@ -193,6 +200,7 @@ static enum err set_pragmas(struct sql *sql, const struct sql_config *config, st
 static enum err set_journal(struct sql *sql, struct fault *fault)
 {
     sqlite3_stmt *statement = NULL;
+    errno = 0;
     int code = sqlite3_prepare_v2(sql->handle, "PRAGMA journal_mode=WAL", -1, &statement, NULL);
     bool is_wal = false;
     if (code == SQLITE_OK) {
@@ -297,6 +305,7 @@ static enum err open_handle(struct sql *sql, const struct sql_config *config, st
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_PRIVATECACHE;
     flags |=
         config->is_read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+    errno = 0;
     int code = sqlite3_open_v2(config->path, &sql->handle, flags, config->vfs);
     if (code == SQLITE_CANTOPEN && sql->handle && sqlite3_system_errno(sql->handle) == ENOENT)
         return fault_set(fault, ERR_NOT_FOUND, NULL, "%s: there is no such database", config->path);
