@@ -1,0 +1,246 @@
+/* The reply to a sync request: everything that the site is to be told now, level-triggered. It is
+ * made when there is news, or when the poll has been held long enough. */
+#include "base/assert.h"
+#include "base/hex.h"
+#include "core/server_state.h"
+
+enum { ORDER_BYTES_MAX = 2 << 20, POLL_SHARE_OF_LEASE = 4, POLL_SHARE_OF_SILENCE = 3 };
+
+struct command {
+    bool is_set;
+    enum sync_command_kind kind;
+    enum revoke_reason reason;
+};
+
+/* What the site must be told of one attempt, from its row and the site's last report. */
+static struct command attempt_command(const struct server_core *core,
+                                      const struct server_site *site,
+                                      const struct server_attempt *attempt)
+{
+    const struct attempt_row *row = &attempt->row;
+    const struct command superseded = {true, SYNC_REVOKE, REVOKE_SUPERSEDED};
+    bool is_reported = attempt->seen_in == site->sync_count;
+    if (!id_is_equal(row->journal.id, site->journal.id))
+        return superseded;
+    if (row->revoke != REVOKE_NONE)
+        return (struct command){true, SYNC_REVOKE, row->revoke};
+    if (is_reported)
+        return (struct command){0};
+    /* An order of an older epoch is never given again: once the site has seen the new epoch and
+     * does not speak of the attempt, it is to close it. */
+    if (row->token.epoch < core->db_epoch)
+        return site->epoch_seen >= core->db_epoch ? superseded : (struct command){0};
+    if (row->state == ATTEMPT_OFFERED)
+        return (struct command){true, SYNC_START, REVOKE_NONE};
+    return (struct command){0};
+}
+
+static struct boot_ns resend_at(struct boot_ns told_at)
+{
+    return told_at.ns == BOOT_LONG_AGO.ns ? told_at : boot_add(told_at, SPAN_MS(SERVER_RESEND_MS));
+}
+
+struct boot_ns site_answer_due(const struct server_core *core, const struct server_site *site,
+                               struct boot_ns now)
+{
+    struct boot_ns due = site->poll.hold_until;
+    const uint64_t *mark = site_watermark((struct server_site *)site, site->journal);
+    if (!site->is_reconciled)
+        due = boot_min(due, resend_at(site->want_told_at));
+    if (site->poll.usage_acked != (mark == NULL ? 0 : *mark))
+        due = boot_min(due, resend_at(site->usage_told_at));
+    if (site->strays.len > 0)
+        due = boot_min(due, resend_at(site->stray_told_at));
+    for (const struct server_attempt *at = site->first; at != NULL; at = at->next) {
+        if (!boot_is_before(now, due))
+            break;
+        struct command command = attempt_command(core, site, at);
+        if (!command.is_set)
+            continue;
+        bool is_new = at->told_revoke != (command.kind == SYNC_REVOKE);
+        due = boot_min(due, is_new ? BOOT_LONG_AGO : resend_at(at->told_at));
+    }
+    return due;
+}
+
+struct span_ms site_poll_hold(const struct server_core *core, const struct server_site *site)
+{
+    int64_t hold_ms = core->settings.poll_hold.ms;
+    if (core->settings.site_lost_after.ms / POLL_SHARE_OF_SILENCE < hold_ms)
+        hold_ms = core->settings.site_lost_after.ms / POLL_SHARE_OF_SILENCE;
+    for (const struct server_attempt *at = site->first; at != NULL; at = at->next)
+        if (at->row.contact.policy == CONTACT_LEASE &&
+            at->row.contact.lease.ms / POLL_SHARE_OF_LEASE < hold_ms)
+            hold_ms = at->row.contact.lease.ms / POLL_SHARE_OF_LEASE;
+    return SPAN_MS(hold_ms);
+}
+
+void site_dirty(struct step *step, struct server_site *site)
+{
+    if (!site->poll.is_held)
+        return;
+    site->poll.until = site_answer_due(step->core, site, step->now.boot);
+    if (!boot_is_before(step->now.boot, site->poll.until))
+        site_answer(step, site);
+    else
+        site_timer_arm(step->core, site);
+}
+
+/* ---- making it */
+
+static struct slice order_make(struct step *step, const struct server_attempt *attempt)
+{
+    const struct server_job *job = attempt->job;
+    struct server_core *core = step->core;
+    struct job_spec spec = job->spec->spec;
+    char secret[ATTEMPT_SECRET_MAX];
+    struct buffer text, order;
+    if (spec.time_limit.ms == 0)
+        spec.time_limit = tenant_time_limit(core, job->tenant);
+    server_core_attempt_secret(core, &attempt->row.token, secret);
+    buffer_init(&text, ORDER_BYTES_MAX);
+    buffer_init(&order, ORDER_BYTES_MAX);
+    enum err err = spec_encode_bytes(&spec, &text);
+    ASSERT(err == ERR_OK);
+    struct attempt_order value = {.token = attempt->row.token,
+                                  .job_name = spec.name,
+                                  .tenant = job->row.tenant,
+                                  .spec = buffer_slice(&text),
+                                  .variant = attempt->row.variant,
+                                  .array_index = job->row.array_index,
+                                  .places = attempt->places,
+                                  .nodes = attempt->place_count,
+                                  .contact = attempt->row.contact,
+                                  .secret = slice_of(secret)};
+    if (job->checkpoint != NULL) {
+        value.restore = job->checkpoint->id;
+        value.restore_step = job->checkpoint->step;
+    }
+    err = attempt_order_encode(&value, &order);
+    ASSERT(err == ERR_OK);
+    struct slice bytes = arena_copy(&step->effects->arena, buffer_slice(&order));
+    ASSERT(bytes.data != NULL);
+    buffer_deinit(&order);
+    buffer_deinit(&text);
+    return bytes;
+}
+
+static struct span_ms revoke_grace(const struct server_attempt *attempt, enum revoke_reason reason)
+{
+    if (reason == REVOKE_DRAIN || reason == REVOKE_PREEMPTED || reason == REVOKE_BUDGET)
+        return attempt->job->spec->spec.checkpoint.grace;
+    return SPAN_MS(0);
+}
+
+struct answer {
+    struct step *step;
+    struct server_site *site;
+    struct sync_command *commands;
+    uint32_t command_count;
+    size_t order_bytes;
+    struct sync_renewal *renewals;
+    uint32_t renewal_count;
+};
+
+static void answer_command(struct answer *answer, struct server_attempt *attempt,
+                           struct command command)
+{
+    struct step *step = answer->step;
+    if (answer->command_count == SYNC_COMMANDS_MAX || answer->order_bytes > SERVER_REPLY_ORDERS_MAX)
+        return; /* told in the next reply: its time of telling stays as it was */
+    struct sync_command *out = &answer->commands[answer->command_count++];
+    *out = (struct sync_command){.kind = command.kind,
+                                 .token = attempt->row.token,
+                                 .journal = attempt->row.journal,
+                                 .reason = command.reason};
+    if (command.kind == SYNC_START) {
+        out->order = order_make(step, attempt);
+        answer->order_bytes += out->order.len;
+        attempt_lease_grant(step->core, attempt, step->now);
+    } else {
+        out->grace = revoke_grace(attempt, command.reason);
+    }
+    attempt->told_at = step->now.boot;
+    attempt->told_revoke = command.kind == SYNC_REVOKE;
+}
+
+static void answer_attempts(struct answer *answer)
+{
+    struct server_site *site = answer->site;
+    struct server_core *core = answer->step->core;
+    for (struct server_attempt *at = site->first; at != NULL; at = at->next) {
+        struct command command = attempt_command(core, site, at);
+        if (command.is_set) {
+            answer_command(answer, at, command);
+        } else if (at->row.contact.policy == CONTACT_LEASE && at->seen_in == site->sync_count &&
+                   at->row.state != ATTEMPT_UNKNOWN) {
+            answer->renewals[answer->renewal_count++] =
+                (struct sync_renewal){at->row.token, at->row.contact.lease};
+            attempt_lease_grant(core, at, answer->step->now);
+        }
+    }
+}
+
+static void answer_strays(struct answer *answer)
+{
+    struct server_site *site = answer->site;
+    for (size_t i = 0; i < site->strays.len && answer->command_count < SYNC_COMMANDS_MAX; i++) {
+        const struct attempt_token *token = vector_at(&site->strays, i);
+        answer->commands[answer->command_count++] =
+            (struct sync_command){.kind = SYNC_REVOKE,
+                                  .token = *token,
+                                  .journal = site->journal,
+                                  .reason = REVOKE_SUPERSEDED};
+    }
+    if (site->strays.len > 0)
+        site->stray_told_at = answer->step->now.boot;
+}
+
+void site_answer(struct step *step, struct server_site *site)
+{
+    struct server_core *core = step->core;
+    struct arena *arena = &step->effects->arena;
+    struct answer answer = {.step = step, .site = site};
+    ASSERT(site->poll.is_held);
+    uint32_t command_room = site->attempt_count + (uint32_t)site->strays.len;
+    if (command_room > SYNC_COMMANDS_MAX)
+        command_room = SYNC_COMMANDS_MAX;
+    answer.commands = arena_array(arena, command_room + 1, sizeof(*answer.commands));
+    answer.renewals = arena_array(arena, site->attempt_count + 1, sizeof(*answer.renewals));
+    ASSERT(answer.commands != NULL && answer.renewals != NULL);
+    answer_strays(&answer); /* first: nothing may crowd them out */
+    answer_attempts(&answer);
+
+    const uint64_t *mark = site_watermark(site, site->journal);
+    struct sync_reply reply = {.protocol = SYNC_PROTOCOL_NEWEST,
+                               .db_epoch = core->db_epoch,
+                               .request_seq = site->poll.request_seq,
+                               .want_inventory = !site->is_reconciled,
+                               .usage_acked = mark == NULL ? 0 : *mark,
+                               .commands = answer.commands,
+                               .command_count = answer.command_count,
+                               .renewals = answer.renewals,
+                               .renewal_count = answer.renewal_count,
+                               .acked = step->acked,
+                               .acked_count = step->acked_count,
+                               .settings = {.poll_hold = site_poll_hold(core, site),
+                                            .usage_every = core->settings.usage_every,
+                                            .retain = core->settings.retain,
+                                            .gate_limit = core->settings.gate_limit}};
+    if (reply.want_inventory)
+        site->want_told_at = step->now.boot;
+    if (reply.usage_acked != site->poll.usage_acked)
+        site->usage_told_at = step->now.boot;
+    struct buffer bytes;
+    buffer_init(&bytes, SYNC_BYTES_MAX);
+    enum err err = sync_reply_encode(&reply, &bytes);
+    ASSERT(err == ERR_OK);
+    struct server_output *output = step_output(step, OUTPUT_SYNC_REPLY, site->poll.handle);
+    output->status = API_OK;
+    output->body = arena_copy(arena, buffer_slice(&bytes));
+    ASSERT(output->body.data != NULL);
+    buffer_deinit(&bytes);
+    site->poll.is_held = false;
+    step->acked_count = 0;
+    site_timer_arm(core, site);
+}

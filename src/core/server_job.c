@@ -1,0 +1,341 @@
+/* Jobs: where a pending one waits, and how one goes on when its attempt has ended. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "core/server_state.h"
+
+struct server_job *job_find(const struct server_core *core, struct job_id id)
+{
+    return idmap_get(&core->jobs, id.id);
+}
+
+static void count_state(struct server_core *core, struct server_job *job, int change)
+{
+    if (job->row.state == JOB_PENDING) {
+        core->jobs_pending = (uint32_t)((int32_t)core->jobs_pending + change);
+        for (struct server_tenant *at = job->tenant; at != NULL; at = at->parent)
+            at->pending = (uint64_t)((int64_t)at->pending + change);
+    } else if (job->row.state == JOB_ACTIVE) {
+        core->jobs_active = (uint32_t)((int32_t)core->jobs_active + change);
+    }
+}
+
+struct server_job *job_add(struct server_core *core, const struct job_row *row,
+                           struct server_spec *spec, struct server_tenant *tenant)
+{
+    struct server_job *job = calloc(1, sizeof(*job));
+    if (job == NULL || idmap_add(&core->jobs, row->id.id, job) != ERR_OK) {
+        free(job);
+        return NULL;
+    }
+    job->row = *row;
+    job->spec = spec;
+    job->tenant = tenant;
+    job->retry_at = job->gate_at = BOOT_LONG_AGO;
+    timer_init(&job->timer, TIMER_JOB, job);
+    spec->users++;
+    tenant->live++;
+    count_state(core, job, 1);
+    return job;
+}
+
+void job_free(struct server_core *core, struct server_job *job)
+{
+    timer_stop(core, &job->timer);
+    server_spec_drop(core, job->spec);
+    free(job->checkpoint);
+    free(job);
+}
+
+/* Only so that a retry with a row read before the job's last change is refused, and does not cost a
+ * stale change and a reload. */
+static void recent_note(struct server_core *core, const struct server_job *job)
+{
+    struct server_recent *recent = idmap_remove(&core->recent, job->row.id.id);
+    if (recent == NULL && idmap_count(&core->recent) >= SERVER_RECENT_MAX) {
+        size_t cursor = 0;
+        struct id oldest;
+        bool found = idmap_next(&core->recent, &cursor, &oldest, NULL);
+        ASSERT(found);
+        recent = idmap_remove(&core->recent, oldest);
+    }
+    if (recent == NULL)
+        recent = malloc(sizeof(*recent));
+    ASSERT(recent != NULL);
+    *recent = (struct server_recent){job->row.id, job->row.version};
+    enum err err = idmap_add(&core->recent, job->row.id.id, recent);
+    ASSERT(err == ERR_OK);
+}
+
+void job_retire(struct step *step, struct server_job *job)
+{
+    struct server_core *core = step->core;
+    ASSERT(job_state_is_final(job->row.state) && job->attempt == NULL);
+    ASSERT(!job->is_queued && !job->is_gated);
+    recent_note(core, job);
+    job->tenant->live--;
+    (void)idmap_remove(&core->jobs, job->row.id.id);
+    job_free(core, job);
+}
+
+/* ---- the row */
+
+void job_save(struct step *step, struct server_job *job, enum job_state expect_state,
+              uint32_t expect_attempt)
+{
+    struct fault fault = {0};
+    job->row.version++;
+    ASSERT(job_row_check(&job->row, &fault) == ERR_OK);
+    struct change_op *op = step_op(step, CHANGE_JOB_UPDATE);
+    op->job.row = job->row;
+    op->job.expect_state = expect_state;
+    op->job.expect_attempt = expect_attempt;
+}
+
+void job_event(struct step *step, const struct server_job *job)
+{
+    static const char *const KINDS[JOB_STATE_COUNT_] = {
+        [JOB_PENDING] = "job.pending",     [JOB_ACTIVE] = "job.active",
+        [JOB_SUCCEEDED] = "job.succeeded", [JOB_FAILED] = "job.failed",
+        [JOB_CANCELLED] = "job.cancelled",
+    };
+    struct slice body;
+    if (job->row.attempt == 0)
+        body = SLICE_LITERAL("{\"attempt\":0}");
+    else
+        body = step_printf(step, "{\"attempt\":%u,\"outcome\":\"%s\",\"exit_code\":%d}",
+                           job->row.attempt, outcome_name((enum outcome)job->row.outcome),
+                           job->row.exit_code);
+    step_event(step, job->row.tenant, KINDS[job->row.state],
+               step_id(step, job->row.id.id, ID_PREFIX_JOB), body);
+}
+
+/* Counts move with the state; the row is saved by the caller. */
+void job_move(struct step *step, struct server_job *job, enum job_state to)
+{
+    ASSERT(job_can_move(job->row.state, to));
+    count_state(step->core, job, -1);
+    job->row.state = to;
+    count_state(step->core, job, 1);
+    if (job_state_is_final(to)) {
+        job->row.cancel_requested = false;
+        job->row.ended_at = step->now.wall;
+    }
+}
+
+/* ---- waiting */
+
+void job_place(const struct server_job *job, struct place_job *out)
+{
+    const struct server_checkpoint *checkpoint = job->checkpoint;
+    *out = (struct place_job){.id = job->row.id,
+                              .spec = &job->spec->spec,
+                              .tenant = job->row.tenant,
+                              .created_at = job->row.created_at,
+                              .array_index = job->row.array_index,
+                              .avoid = job->row.last_site};
+    if (checkpoint == NULL)
+        return;
+    out->has_restore = true;
+    out->restore_runtime = checkpoint->runtime;
+    out->restore_world_size =
+        job->spec->spec.checkpoint.same_world_size ? checkpoint->world_size : 0;
+    out->restore_jurisdiction = checkpoint->jurisdiction;
+    out->restore_site = checkpoint->site;
+    out->restore_bytes = checkpoint->size_bytes;
+}
+
+void job_timer_arm(struct server_core *core, struct server_job *job, struct now now)
+{
+    struct boot_ns due = BOOT_NEVER;
+    int64_t deadline_us = job->spec->spec.deadline.us;
+    if (job->row.state == JOB_PENDING) {
+        if (deadline_us != 0 && !job->is_overdue)
+            due = boot_add(now.boot, SPAN_MS((deadline_us - now.wall.us) / 1000 + 1));
+        if (job->is_gated && job->spec->spec.contact == CONTACT_LEASE)
+            due = boot_min(due, job->gate_at);
+        if (!job->is_gated && !job->is_queued)
+            due = boot_min(due, job->retry_at);
+    }
+    timer_set(core, &job->timer, due);
+}
+
+void job_enqueue(struct server_core *core, struct server_job *job, struct now now)
+{
+    ASSERT(job->row.state == JOB_PENDING && !job->is_queued && !job->is_gated);
+    if (job_is_gated(core, job, now)) {
+        gate_add(core, job);
+    } else if (!boot_is_before(now.boot, job->retry_at)) {
+        struct place_job place;
+        job_place(job, &place);
+        enum err err = placer_job_put(core->placer, &place);
+        ASSERT(err == ERR_OK);
+        job->is_queued = true;
+        core->must_place = true;
+    }
+    job_timer_arm(core, job, now);
+}
+
+void job_dequeue(struct server_core *core, struct server_job *job)
+{
+    gate_remove(core, job);
+    if (job->is_queued)
+        placer_job_remove(core->placer, job->row.id);
+    job->is_queued = false;
+}
+
+void job_tick(struct step *step, struct server_job *job)
+{
+    struct server_core *core = step->core;
+    if (job->row.state != JOB_PENDING)
+        return;
+    int64_t deadline_us = job->spec->spec.deadline.us;
+    if (deadline_us != 0 && !job->is_overdue && step->now.wall.us >= deadline_us) {
+        job->is_overdue = true;
+        step_event(step, job->row.tenant, "job.overdue",
+                   step_id(step, job->row.id.id, ID_PREFIX_JOB), SLICE_LITERAL("{}"));
+    }
+    if (job->is_gated && !job_is_gated(core, job, step->now))
+        gate_remove(core, job);
+    if (!job->is_gated && !job->is_queued)
+        job_enqueue(core, job, step->now);
+    else
+        job_timer_arm(core, job, step->now);
+}
+
+/* ---- after an attempt */
+
+/* Whose budget an ended attempt spends. */
+enum blame { BLAME_NOBODY, BLAME_PROGRAM, BLAME_SITE };
+
+static enum blame blame_of(const struct attempt_row *row)
+{
+    if (row->state == ATTEMPT_EXPIRED)
+        return BLAME_SITE;
+    if (row->state == ATTEMPT_DESTROYED)
+        return BLAME_NOBODY;
+    if (row->state == ATTEMPT_NEVER && row->outcome == OUTCOME_NONE)
+        return row->revoke == REVOKE_NONE ? BLAME_SITE : BLAME_NOBODY;
+    if (outcome_is_program_fault(row->outcome))
+        return BLAME_PROGRAM;
+    if (row->outcome == OUTCOME_REVOKED || row->outcome == OUTCOME_PREEMPTED)
+        return BLAME_NOBODY;
+    return BLAME_SITE;
+}
+
+static bool is_to_avoid(const struct attempt_row *row, enum blame blame)
+{
+    return blame == BLAME_SITE || row->state == ATTEMPT_DESTROYED ||
+           row->revoke == REVOKE_NOT_STARTED;
+}
+
+static enum job_state next_state(struct server_job *job, const struct attempt_row *row,
+                                 enum blame blame)
+{
+    if (row->state == ATTEMPT_ENDED && row->outcome == OUTCOME_SUCCEEDED)
+        return JOB_SUCCEEDED;
+    if (job->row.cancel_requested)
+        return JOB_CANCELLED;
+    if (row->revoke == REVOKE_BUDGET)
+        return JOB_FAILED;
+    if (blame == BLAME_PROGRAM && job->row.program_failures > job->spec->spec.retries_max)
+        return JOB_FAILED;
+    if (blame == BLAME_SITE && job->row.infra_failures > JOB_INFRA_FAILURES_MAX)
+        return JOB_FAILED;
+    if (job->row.attempt >= SERVER_JOB_ATTEMPTS_MAX)
+        return JOB_FAILED;
+    return JOB_PENDING;
+}
+
+/* No rest after the first failure: another site can take the job at once. */
+static struct boot_ns rest_until(const struct server_job *job, struct now now)
+{
+    uint32_t doubled = job->row.infra_failures < 2 ? 0 : job->row.infra_failures - 2;
+    if (job->row.infra_failures < 2)
+        return BOOT_LONG_AGO;
+    int64_t rest_ms = doubled > 8 ? SERVER_RETRY_MAX_MS : (int64_t)SERVER_RETRY_MIN_MS << doubled;
+    return boot_add(now.boot,
+                    SPAN_MS(rest_ms > SERVER_RETRY_MAX_MS ? SERVER_RETRY_MAX_MS : rest_ms));
+}
+
+static void spend(struct server_job *job, const struct attempt_row *row)
+{
+    job->spent = money_add_saturated(
+        job->spent, money_scale_saturated(row->ask_per_hour, row->ran.ms, 3600 * 1000));
+}
+
+void job_after_attempt(struct step *step, struct server_job *job, const struct attempt_row *row)
+{
+    ASSERT(job->row.state == JOB_ACTIVE && job->attempt == NULL);
+    ASSERT(job->row.attempt == row->token.number);
+    enum blame blame = row->outcome == OUTCOME_SUCCEEDED ? BLAME_NOBODY : blame_of(row);
+    spend(job, row);
+    if (row->state != ATTEMPT_NEVER) {
+        job->row.outcome = row->outcome;
+        job->row.exit_code = row->exit_code;
+    }
+    job->row.program_failures += blame == BLAME_PROGRAM;
+    job->row.infra_failures += blame == BLAME_SITE;
+    if (is_to_avoid(row, blame))
+        job->row.last_site = row->site;
+    job_move(step, job, next_state(job, row, blame));
+    job_save(step, job, JOB_ACTIVE, row->token.number);
+    job_event(step, job);
+    if (job->row.state != JOB_PENDING) {
+        job_retire(step, job);
+        return;
+    }
+    job->retry_at = blame == BLAME_SITE ? rest_until(job, step->now) : BOOT_LONG_AGO;
+    job_enqueue(step->core, job, step->now);
+}
+
+/* ---- checkpoints */
+
+/* Few and short; the placer keeps pointers to them. */
+static enum err intern(struct server_core *core, struct slice text, struct slice *out)
+{
+    for (size_t i = 0; i < core->jurisdictions.len; i++) {
+        char *const *known = vector_at(&core->jurisdictions, i);
+        if (slice_is(text, *known)) {
+            *out = slice_of(*known);
+            return ERR_OK;
+        }
+    }
+    char *copy = strndup(text.data == NULL ? "" : text.data, text.len);
+    if (copy == NULL)
+        return ERR_NO_MEMORY;
+    enum err err = vector_push(&core->jurisdictions, &copy);
+    if (err != ERR_OK)
+        free(copy);
+    else
+        *out = slice_of(copy);
+    return err;
+}
+
+enum err job_checkpoint_set(struct server_core *core, struct server_job *job,
+                            const struct artifact_row *row, struct site_id site, struct now now)
+{
+    struct slice jurisdiction;
+    if (job->checkpoint != NULL && job->checkpoint->step > row->step)
+        return ERR_OK;
+    enum err err = intern(core, row->jurisdiction, &jurisdiction);
+    if (err != ERR_OK)
+        return err;
+    if (job->checkpoint == NULL)
+        job->checkpoint = malloc(sizeof(*job->checkpoint));
+    if (job->checkpoint == NULL)
+        return ERR_NO_MEMORY;
+    *job->checkpoint = (struct server_checkpoint){.id = row->id,
+                                                  .step = row->step,
+                                                  .size_bytes = row->size_bytes,
+                                                  .runtime = row->runtime,
+                                                  .world_size = row->world_size,
+                                                  .site = site,
+                                                  .jurisdiction = jurisdiction};
+    if (job->is_queued) {
+        job_dequeue(core, job);
+        job_enqueue(core, job, now);
+    }
+    return ERR_OK;
+}
