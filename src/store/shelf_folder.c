@@ -89,6 +89,8 @@ static enum err write_new(struct folder_shelf *shelf, struct slice bytes, char *
     if (!err)
         return ERR_OK;
     (void)!file_remove(path, NULL);
+    if (err == ERR_LIMIT) /* the system's limit on a file's size; ours is told before */
+        err = ERR_FULL;
     return fault_set(fault, err, NULL, "%s: cannot keep a chunk of %zu bytes", shelf->path,
                      bytes.len);
 }
