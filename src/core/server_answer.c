@@ -6,10 +6,27 @@
 
 enum { ORDER_BYTES_MAX = 2 << 20, POLL_SHARE_OF_LEASE = 4, POLL_SHARE_OF_SILENCE = 3 };
 
+void told_note(struct server_told *told, struct boot_ns now)
+{
+    told->at = now;
+    told->count++;
+}
+
+struct boot_ns told_again_at(const struct server_told *told)
+{
+    if (told->count <= 1)
+        return BOOT_LONG_AGO;
+    uint32_t doubled = told->count - 2;
+    int64_t wait_ms = doubled > 8 ? SERVER_RESEND_MAX_MS : (int64_t)SERVER_RESEND_MIN_MS << doubled;
+    return boot_add(told->at,
+                    SPAN_MS(wait_ms < SERVER_RESEND_MAX_MS ? wait_ms : SERVER_RESEND_MAX_MS));
+}
+
 struct command {
     bool is_set;
     enum sync_command_kind kind;
     enum revoke_reason reason;
+    struct journal_id journal;
 };
 
 /* What the site must be told of one attempt, from its row and the site's last report. */
@@ -18,26 +35,26 @@ static struct command attempt_command(const struct server_core *core,
                                       const struct server_attempt *attempt)
 {
     const struct attempt_row *row = &attempt->row;
-    const struct command superseded = {true, SYNC_REVOKE, REVOKE_SUPERSEDED};
-    bool is_reported = attempt->seen_in == site->sync_count;
+    const struct command none = {0};
+    const struct command superseded = {true, SYNC_REVOKE, REVOKE_SUPERSEDED, row->journal};
+    /* Named as of no journal, so that the site ends it by what its engine says, not its journal. */
+    const struct command forgotten = {true, SYNC_REVOKE, REVOKE_SUPERSEDED, {{{0}}}};
     if (!id_is_equal(row->journal.id, site->journal.id))
         return superseded;
     if (row->revoke != REVOKE_NONE)
-        return (struct command){true, SYNC_REVOKE, row->revoke};
-    if (is_reported)
-        return (struct command){0};
+        return (struct command){true, SYNC_REVOKE, row->revoke, row->journal};
+    if (attempt->seen_in == site->sync_count || site->is_report_partial)
+        return none;
+    /* It had started, and the site does not speak of it: it has forgotten it. */
+    if (row->started_at.us != 0)
+        return site->epoch_seen >= core->db_epoch ? forgotten : none;
     /* An order of an older epoch is never given again: once the site has seen the new epoch and
      * does not speak of the attempt, it is to close it. */
     if (row->token.epoch < core->db_epoch)
-        return site->epoch_seen >= core->db_epoch ? superseded : (struct command){0};
+        return site->epoch_seen >= core->db_epoch ? superseded : none;
     if (row->state == ATTEMPT_OFFERED)
-        return (struct command){true, SYNC_START, REVOKE_NONE};
-    return (struct command){0};
-}
-
-static struct boot_ns resend_at(struct boot_ns told_at)
-{
-    return told_at.ns == BOOT_LONG_AGO.ns ? told_at : boot_add(told_at, SPAN_MS(SERVER_RESEND_MS));
+        return (struct command){true, SYNC_START, REVOKE_NONE, row->journal};
+    return none;
 }
 
 struct boot_ns site_answer_due(const struct server_core *core, const struct server_site *site,
@@ -46,11 +63,11 @@ struct boot_ns site_answer_due(const struct server_core *core, const struct serv
     struct boot_ns due = site->poll.hold_until;
     const uint64_t *mark = site_watermark((struct server_site *)site, site->journal);
     if (!site->is_reconciled)
-        due = boot_min(due, resend_at(site->want_told_at));
+        due = boot_min(due, told_again_at(&site->want_told));
     if (site->poll.usage_acked != (mark == NULL ? 0 : *mark))
-        due = boot_min(due, resend_at(site->usage_told_at));
+        due = boot_min(due, told_again_at(&site->usage_told));
     if (site->strays.len > 0)
-        due = boot_min(due, resend_at(site->stray_told_at));
+        due = boot_min(due, told_again_at(&site->stray_told));
     for (const struct server_attempt *at = site->first; at != NULL; at = at->next) {
         if (!boot_is_before(now, due))
             break;
@@ -58,7 +75,7 @@ struct boot_ns site_answer_due(const struct server_core *core, const struct serv
         if (!command.is_set)
             continue;
         bool is_new = at->told_revoke != (command.kind == SYNC_REVOKE);
-        due = boot_min(due, is_new ? BOOT_LONG_AGO : resend_at(at->told_at));
+        due = boot_min(due, is_new ? BOOT_LONG_AGO : told_again_at(&at->told));
     }
     return due;
 }
@@ -151,7 +168,7 @@ static void answer_command(struct answer *answer, struct server_attempt *attempt
     struct sync_command *out = &answer->commands[answer->command_count++];
     *out = (struct sync_command){.kind = command.kind,
                                  .token = attempt->row.token,
-                                 .journal = attempt->row.journal,
+                                 .journal = command.journal,
                                  .reason = command.reason};
     if (command.kind == SYNC_START) {
         out->order = order_make(step, attempt);
@@ -160,8 +177,10 @@ static void answer_command(struct answer *answer, struct server_attempt *attempt
     } else {
         out->grace = revoke_grace(attempt, command.reason);
     }
-    attempt->told_at = step->now.boot;
+    if (attempt->told_revoke != (command.kind == SYNC_REVOKE))
+        attempt->told.count = 0;
     attempt->told_revoke = command.kind == SYNC_REVOKE;
+    told_note(&attempt->told, step->now.boot);
 }
 
 static void answer_attempts(struct answer *answer)
@@ -193,7 +212,9 @@ static void answer_strays(struct answer *answer)
                                   .reason = REVOKE_SUPERSEDED};
     }
     if (site->strays.len > 0)
-        site->stray_told_at = answer->step->now.boot;
+        told_note(&site->stray_told, answer->step->now.boot);
+    else
+        site->stray_told.count = 0;
 }
 
 void site_answer(struct step *step, struct server_site *site)
@@ -228,9 +249,13 @@ void site_answer(struct step *step, struct server_site *site)
                                             .retain = core->settings.retain,
                                             .gate_limit = core->settings.gate_limit}};
     if (reply.want_inventory)
-        site->want_told_at = step->now.boot;
+        told_note(&site->want_told, step->now.boot);
+    else
+        site->want_told.count = 0;
     if (reply.usage_acked != site->poll.usage_acked)
-        site->usage_told_at = step->now.boot;
+        told_note(&site->usage_told, step->now.boot);
+    else
+        site->usage_told.count = 0;
     struct buffer bytes;
     buffer_init(&bytes, SYNC_BYTES_MAX);
     enum err err = sync_reply_encode(&reply, &bytes);

@@ -26,7 +26,6 @@ struct server_attempt *attempt_add(struct server_core *core, const struct attemp
     attempt->job = job;
     attempt->site = site;
     attempt->lease_until = attempt->start_until = attempt->budget_until = BOOT_NEVER;
-    attempt->told_at = BOOT_LONG_AGO;
     attempt->place_count = place_count;
     if (place_count > 0)
         memcpy(attempt->places, places, place_count * sizeof(places[0]));

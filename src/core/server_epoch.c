@@ -99,7 +99,7 @@ void epoch_raise(struct step *step, uint64_t to, const char *action, struct slic
         site_reconciled_set(core, site, false);
         site->must_unknown = true;
         site->sync_count++; /* reports of before do not count */
-        site->want_told_at = BOOT_LONG_AGO;
+        site->want_told.count = 0;
         site_timer_arm(core, site);
     }
     gate_close(step);

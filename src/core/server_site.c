@@ -22,8 +22,7 @@ struct server_site *site_add(struct server_core *core, struct site_id id)
     site->id = id;
     site->sync_count = 1;       /* attempts have been seen in 0: never */
     site->is_reconciled = true; /* until its memory or the epoch says otherwise */
-    site->last_contact = site->want_told_at = site->stray_told_at = site->usage_told_at =
-        BOOT_LONG_AGO;
+    site->last_contact = BOOT_LONG_AGO;
     vector_init(&site->watermarks, sizeof(struct server_watermark), WATERMARKS_MAX);
     vector_init(&site->strays, sizeof(struct attempt_token), SYNC_ATTEMPTS_MAX);
     timer_init(&site->timer, TIMER_SITE, site);
@@ -319,7 +318,7 @@ void site_journal_set(struct step *step, struct server_site *site, struct journa
         site->former_count = keep + 1;
         site->epoch_reported = 0;
         site_reconciled_set(step->core, site, false);
-        site->want_told_at = BOOT_LONG_AGO;
+        site->want_told.count = 0;
     }
     site->journal = journal;
     site->usage_claimed = 0;

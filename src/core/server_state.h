@@ -38,7 +38,8 @@ enum {
     SERVER_EPOCH_JUMP_MAX = 4096,    /* epochs raised at once; a site that claims more is refused */
     SERVER_KEYS_MAX = 16384,         /* idempotency keys whose change may still be on its way */
     SERVER_RECENT_MAX = 4096,        /* jobs that ended lately, to refuse stale retries */
-    SERVER_RESEND_MS = 1000,         /* between two tellings of the same command */
+    SERVER_RESEND_MIN_MS = 20,       /* between two tellings of the same thing; doubles */
+    SERVER_RESEND_MAX_MS = 1000,
     SERVER_RETRY_MIN_MS = 1000, /* rest after the second failure of the infrastructure; doubles */
     SERVER_RETRY_MAX_MS = 30000,
     SERVER_REPLY_ORDERS_MAX = 4 << 20, /* bytes of orders in one reply */
@@ -59,6 +60,15 @@ struct server_timer {
     struct boot_ns due;
     void *owner;
 };
+
+/* ---- telling: everything is repeated until the site's next request shows that it arrived; the
+ * second time at once (the reply may have crossed a newer request), then ever more slowly. */
+struct server_told {
+    struct boot_ns at;
+    uint32_t count; /* 0: not told yet */
+};
+void told_note(struct server_told *told, struct boot_ns now);
+struct boot_ns told_again_at(const struct server_told *told);
 
 /* ---- specs, shared by the elements of an array */
 struct server_spec {
@@ -86,11 +96,11 @@ struct server_attempt {
     struct boot_ns lease_until; /* policy lease: no lease granted so far outlives this */
     struct boot_ns start_until;
     struct boot_ns budget_until;
-    struct boot_ns told_at; /* when a command for it last left */
-    bool told_revoke;       /* was that command a REVOKE */
-    bool is_held;           /* the placer keeps its capacity */
-    uint64_t seen_in;       /* site->sync_count when its site last reported it */
-    uint32_t place_count;   /* 0: not known (adopted) */
+    struct server_told told; /* its command */
+    bool told_revoke;        /* was that command a REVOKE */
+    bool is_held;            /* the placer keeps its capacity */
+    uint64_t seen_in;        /* site->sync_count when its site last reported it */
+    uint32_t place_count;    /* 0: not known (adopted) */
     struct rank_place places[];
 };
 
@@ -142,8 +152,9 @@ struct server_site {
     struct boot_ns last_contact;
     uint64_t sync_count;
     uint64_t epoch_seen; /* of the last request */
-    struct boot_ns want_told_at, stray_told_at, usage_told_at;
-    struct vector strays; /* struct attempt_token: live there, not current here */
+    struct server_told want_told, stray_told, usage_told;
+    bool is_report_partial; /* the last request had no room for all */
+    struct vector strays;   /* struct attempt_token: live there, not current here */
 
     struct server_poll {
         bool is_held;

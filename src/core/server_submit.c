@@ -115,18 +115,17 @@ static struct server_job *job_submit(struct step *step, const struct submission 
 {
     struct server_core *core = step->core;
     const struct server_principal *principal = step->event->principal;
-    const struct job_row row = {
-        .id.id = id,
-        .spec = spec->id,
-        .tenant = submission->tenant->id,
-        .user = principal == NULL ? (struct user_id){0} : principal->user,
-        .state = JOB_PENDING,
-        .array_index = array_index,
-        .created_epoch = core->db_epoch,
-        .created_at = step->now.wall,
-        .exit_code = -1,
-        .version = 1,
-    };
+    struct job_row row = {.spec = spec->id,
+                          .tenant = submission->tenant->id,
+                          .state = JOB_PENDING,
+                          .array_index = array_index,
+                          .created_epoch = core->db_epoch,
+                          .created_at = step->now.wall,
+                          .exit_code = -1,
+                          .version = 1};
+    row.id.id = id;
+    if (principal != NULL)
+        row.user = principal->user;
     struct server_job *job = job_add(core, &row, spec, submission->tenant);
     ASSERT(job != NULL);
     struct change_op *op = step_op(step, CHANGE_JOB_INSERT);

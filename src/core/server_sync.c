@@ -99,6 +99,7 @@ void server_sync(struct step *step)
     site->sync_count++;
     site->epoch_seen = request->epoch_seen;
     site->is_agent_draining = request->is_draining;
+    site->is_report_partial = request->attempt_count == SYNC_ATTEMPTS_MAX;
     site_contact(step, site);
     site_reports(step, site, request);
     site_usage(step, site, request);

@@ -17,7 +17,8 @@ static void command_put(struct json_writer *writer, const struct sync_command *c
     json_begin_object(writer);
     json_put_text(writer, "kind", COMMAND_NAMES[command->kind]);
     token_put(writer, "token", &command->token);
-    json_put_id(writer, "journal", command->journal.id, "jrn");
+    if (!id_is_none(command->journal.id))
+        json_put_id(writer, "journal", command->journal.id, "jrn");
     revoke_put(writer, "reason", command->reason);
     span_put(writer, "grace_ms", command->grace);
     if (command->order.len != 0) {
