@@ -91,6 +91,26 @@ struct json_value scene_json(struct scene *scene, struct slice text)
     return keep(scene, document, err);
 }
 
+unsigned scene_each_example(struct scene *scene, const char *path,
+                            void (*check)(struct scene *scene, struct slice yaml))
+{
+    struct slice rest = scene_file(scene, path), line, block = {NULL, 0};
+    unsigned count = 0;
+
+    while (slice_cut(rest, '\n', &line, &rest)) {
+        if (slice_is(line, "```yaml")) {
+            block = slice_make(rest.data, 0);
+        } else if (slice_is(line, "```") && block.data != NULL) {
+            block.len = (size_t)(line.data - block.data);
+            scene_reset(scene);
+            check(scene, block);
+            block = (struct slice){NULL, 0};
+            count++;
+        }
+    }
+    return count;
+}
+
 void scene_compare(struct scene *scene, const char *path, struct slice text)
 {
     char full[1024];

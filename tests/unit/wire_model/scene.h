@@ -26,6 +26,9 @@ struct slice scene_file(struct scene *scene, const char *path);
 /* The root of a text that must parse. */
 struct json_value scene_yaml(struct scene *scene, struct slice text);
 struct json_value scene_json(struct scene *scene, struct slice text);
+/* Calls `check` with each ```yaml block of a Markdown file; returns how many there were. */
+unsigned scene_each_example(struct scene *scene, const char *path,
+                            void (*check)(struct scene *scene, struct slice yaml));
 /* Compares with a golden file, byte for byte but for its last newline. With LQ_GOLDEN_WRITE in the
  * environment the file is written instead, for a person to look at the difference. */
 void scene_compare(struct scene *scene, const char *path, struct slice text);

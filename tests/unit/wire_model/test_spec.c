@@ -53,6 +53,20 @@ static void test_job_files_have_their_golden_form(void **state)
     }
 }
 
+static void check_example(struct scene *scene, struct slice yaml)
+{
+    struct job_spec spec;
+    if (spec_decode_with_catalogue(scene_yaml(scene, yaml), &scene->catalogue, &scene->arena, &spec,
+                                   &scene->fault) != ERR_OK)
+        fail_msg("%.*s\n%s: %s", SLICE_ARG(yaml), scene->fault.field, scene->fault.message);
+    assert_laws(scene, &spec);
+}
+
+static void test_the_manual_has_no_wrong_example(void **state)
+{
+    assert_int_equal(scene_each_example(*state, "docs/formats/job.md", check_example), 2);
+}
+
 struct refusal {
     const char *yaml;
     unsigned line, column;
@@ -392,6 +406,7 @@ int main(void)
 #define SCENE_TEST(function) cmocka_unit_test_setup_teardown(function, scene_setup, scene_teardown)
     const struct CMUnitTest tests[] = {
         SCENE_TEST(test_job_files_have_their_golden_form),
+        SCENE_TEST(test_the_manual_has_no_wrong_example),
         SCENE_TEST(test_what_is_wrong_is_told_with_its_place),
         SCENE_TEST(test_a_huge_environment_is_refused),
         SCENE_TEST(test_without_a_catalogue_the_runtime_must_be_said),

@@ -220,6 +220,20 @@ static void test_the_shipped_topologies_are_good(void **state)
     }
 }
 
+static void check_example(struct scene *scene, struct slice yaml)
+{
+    struct topology topology;
+    if (topology_decode(scene_yaml(scene, yaml), &scene->catalogue, &scene->arena, &topology,
+                        &scene->fault) != ERR_OK)
+        fail_msg("%.*s\n%s: %s", SLICE_ARG(yaml), scene->fault.field, scene->fault.message);
+    assert_true(topology.site_count > 0);
+}
+
+static void test_the_manual_has_no_wrong_example(void **state)
+{
+    assert_int_equal(scene_each_example(*state, "docs/formats/topology.md", check_example), 1);
+}
+
 static void test_wrong_topologies_are_refused_with_their_place(void **state)
 {
     static const struct {
@@ -278,6 +292,7 @@ int main(void)
         SCENE_TEST(test_wrong_catalogues_are_refused_with_their_place),
         SCENE_TEST(test_a_topology_file_has_its_golden_form),
         SCENE_TEST(test_the_shipped_topologies_are_good),
+        SCENE_TEST(test_the_manual_has_no_wrong_example),
         SCENE_TEST(test_wrong_topologies_are_refused_with_their_place),
     };
     return cmocka_run_group_tests_name("wire topology", tests, NULL, NULL);
