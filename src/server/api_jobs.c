@@ -1,0 +1,371 @@
+/* Jobs: submit, look, explain, cancel, retry. */
+#include <string.h>
+
+#include "base/assert.h"
+#include "model/words.h"
+#include "server/api.h"
+#include "server/requests.h"
+#include "wire/row.h"
+#include "wire/spec.h"
+
+enum { SUBMIT_JOBS_MAX = 1000, SUBMIT_ARENA_BYTES = 256 << 20, ANSWER_BYTES_MAX = 32 << 20 };
+
+/* ---- submit */
+
+struct submission {
+    struct arena arena;
+    const struct job_spec **specs;
+    struct slice *bodies;
+    size_t count;
+};
+
+static bool submission_add(struct request *request, struct submission *submission,
+                           struct json_value value, struct fault *fault)
+{
+    struct job_spec *spec = arena_alloc(&submission->arena, sizeof(*spec));
+    struct buffer body;
+    if (spec == NULL)
+        return fault_set(fault, ERR_NO_MEMORY, NULL, "no memory for this request; try again") ==
+               ERR_OK;
+    if (spec_decode_with_catalogue(value, &request->server->catalogue, &submission->arena, spec,
+                                   fault) != ERR_OK)
+        return false;
+    buffer_init(&body, SUBMIT_BODY_MAX);
+    enum err err = spec_encode_bytes(spec, &body);
+    submission->specs[submission->count] = spec;
+    submission->bodies[submission->count] = arena_copy(&submission->arena, buffer_slice(&body));
+    submission->count++;
+    buffer_deinit(&body);
+    return err == ERR_OK || fault_set(fault, err, NULL, "the job is too large") == ERR_OK;
+}
+
+/* One spec, or {"jobs": [spec, ...]}. */
+static bool submission_read(struct request *request, struct submission *submission,
+                            struct json_value root, struct fault *fault)
+{
+    static const char *const KEYS[] = {"jobs"};
+    struct json_value jobs = json_object_get(root, "jobs");
+    size_t count = 1;
+    if (!json_is_missing(jobs)) {
+        if (json_object_check_keys(root, KEYS, 1, fault) != ERR_OK ||
+            json_to_array(jobs, SUBMIT_JOBS_MAX, &jobs, fault) != ERR_OK)
+            return false;
+        count = json_count(jobs);
+        if (count == 0)
+            return json_refuse(jobs, fault, ERR_INVALID, "must have at least one job") == ERR_OK;
+    }
+    submission->specs = arena_array(&submission->arena, count, sizeof(*submission->specs));
+    submission->bodies = arena_array(&submission->arena, count, sizeof(*submission->bodies));
+    if (submission->specs == NULL || submission->bodies == NULL)
+        return fault_set(fault, ERR_NO_MEMORY, NULL, "no memory for this request; try again") ==
+               ERR_OK;
+    if (json_is_missing(jobs))
+        return submission_add(request, submission, root, fault);
+    struct json_iterator it = json_iterate(jobs);
+    while (json_next(&it))
+        if (!submission_add(request, submission, it.value, fault))
+            return false;
+    return true;
+}
+
+void api_jobs_submit(struct request *request)
+{
+    struct submission submission = {0};
+    struct fault fault = {0};
+    struct json_value root;
+    if (!request_body(request, &JSON_LIMITS_FILE, &root))
+        return;
+    arena_init(&submission.arena, SUBMIT_ARENA_BYTES);
+    if (submission_read(request, &submission, root, &fault)) {
+        struct server_event event = {.kind = SERVER_SUBMIT};
+        event.submit.specs = submission.specs;
+        event.submit.bodies = submission.bodies;
+        event.submit.count = submission.count;
+        event.submit.tenant = request->actor.tenant;
+        request->server->counters.submitted += submission.count;
+        request_step(request, &event);
+    } else {
+        request_fault(request, &fault);
+    }
+    arena_deinit(&submission.arena);
+}
+
+void api_jobs_dry_run(struct request *request)
+{
+    struct submission submission = {0};
+    struct fault fault = {0};
+    struct json_value root;
+    struct buffer out;
+    struct server_core *core = core_host_core(request->server->host);
+    if (!request_body(request, &JSON_LIMITS_REQUEST, &root))
+        return;
+    if (core == NULL) {
+        request_problem(request, 503, "busy", "the server is loading; try again in a second");
+        return;
+    }
+    arena_init(&submission.arena, SUBMIT_ARENA_BYTES);
+    buffer_init(&out, ANSWER_BYTES_MAX);
+    if (!submission_read(request, &submission, root, &fault)) {
+        request_fault(request, &fault);
+    } else if (submission.count != 1) {
+        request_problem(request, 422, "invalid", "a dry run takes one job");
+    } else if (server_core_dry_run(core, submission.specs[0], request->actor.tenant,
+                                   loop_now(request->server->loop), &out, &fault) != ERR_OK) {
+        request_fault(request, &fault);
+    } else {
+        request_json(request, 200, buffer_slice(&out));
+    }
+    buffer_deinit(&out);
+    arena_deinit(&submission.arena);
+}
+
+/* ---- list */
+
+static void on_list(struct request *request, const struct store_answer *answer)
+{
+    struct buffer out;
+    struct json_writer writer;
+    buffer_init(&out, ANSWER_BYTES_MAX);
+    json_writer_init(&writer, &out);
+    json_begin_object(&writer);
+    json_key(&writer, "items");
+    json_begin_array(&writer);
+    for (size_t i = 0; i < answer->count; i++) {
+        json_begin_object(&writer);
+        json_put_string(&writer, "name", answer->jobs[i].name);
+        row_put_job(&answer->jobs[i].row, &writer);
+        json_end_object(&writer);
+    }
+    json_end_array(&writer);
+    if (answer->has_more)
+        json_put_id(&writer, "next", answer->next.job.id, ID_PREFIX_JOB);
+    else
+        json_put_null(&writer, "next");
+    json_end_object(&writer);
+    enum err err = json_writer_finish(&writer);
+    ASSERT(err == ERR_OK || buffer_status(&out) != ERR_OK);
+    request_buffer(request, 200, &out);
+}
+
+/* "pending,active" as bits. */
+static bool states_parse(struct request *request, struct slice text, uint32_t *out_states)
+{
+    struct slice one;
+    while (text.len > 0) {
+        enum job_state state;
+        if (!slice_cut(text, ',', &one, &text)) {
+            one = text;
+            text = (struct slice){0};
+        }
+        if (job_state_parse(one, &state) != ERR_OK) {
+            request_problem(request, 400, "invalid",
+                            "\"%.*s\" is no state: pending, active, succeeded, failed, cancelled",
+                            SLICE_ARG(one));
+            return false;
+        }
+        *out_states |= UINT32_C(1) << state;
+    }
+    return true;
+}
+
+void api_jobs_list(struct request *request)
+{
+    static const char *const KNOWN[] = {"state", "tenant", "name", "limit", "cursor"};
+    struct store_query query = {.kind = STORE_JOB_LIST};
+    uint64_t limit = PAGE_DEFAULT;
+    struct slice cursor = request_query(request, "cursor");
+    if (!request_query_known(request, KNOWN, 5) ||
+        !request_query_u64(request, "limit", 1, STORE_PAGE_MAX, &limit) ||
+        !states_parse(request, request_query(request, "state"), &query.job_list.states) ||
+        !request_tenants(request, &query.job_list.tenants))
+        return;
+    if (cursor.len > 0 && id_parse(cursor, ID_PREFIX_JOB, &query.job_list.before.id) != ERR_OK) {
+        request_problem(request, 400, "invalid", "the cursor is not one that this server gave");
+        return;
+    }
+    query.job_list.name = request_query(request, "name");
+    query.job_list.limit = (uint32_t)limit;
+    request_query_store(request, &query, on_list);
+}
+
+/* ---- one job: the row, then its spec, attempts, usage, newest checkpoint */
+
+struct job_view {
+    struct buffer out;
+    struct json_writer writer;
+};
+
+static void view_closed(struct request *request)
+{
+    struct job_view *view = request->extra;
+    buffer_deinit(&view->out);
+}
+
+static void on_view_checkpoint(struct request *request, const struct store_answer *answer)
+{
+    struct job_view *view = request->extra;
+    json_key(&view->writer, "checkpoint");
+    if (answer == NULL || answer->count == 0)
+        json_null(&view->writer);
+    else
+        row_encode_artifact(&answer->artifacts[0], &view->writer);
+    json_end_object(&view->writer);
+    if (json_writer_finish(&view->writer) != ERR_OK)
+        request_problem(request, 500, "limit", "the answer is too long");
+    else
+        request_json_etag(request, 200, buffer_slice(&view->out), request->job.version);
+}
+
+static void on_view_usage(struct request *request, const struct store_answer *answer)
+{
+    struct job_view *view = request->extra;
+    struct usage_quantities sum = {0};
+    if (answer->count > 0)
+        sum = answer->sums[0].quantities;
+    json_key(&view->writer, "usage");
+    json_begin_object(&view->writer);
+    json_put_i64(&view->writer, "wall_ms", sum.wall_ms);
+    json_put_i64(&view->writer, "cpu_ms", sum.cpu_ms);
+    json_put_i64(&view->writer, "cpu_held_ms", sum.cpu_held_ms);
+    json_put_i64(&view->writer, "accel_ms", sum.accel_ms);
+    json_put_i64(&view->writer, "mem_mib_ms", sum.mem_mib_ms);
+    json_put_i64(&view->writer, "gate_wait_ms", sum.gate_wait_ms);
+    json_put_i64(&view->writer, "kill_wait_ms", sum.kill_wait_ms);
+    json_end_object(&view->writer);
+    struct store_query query = {.kind = STORE_CHECKPOINT_NEWEST};
+    query.checkpoint_newest.job = request->job.id;
+    request_query_maybe(request, &query, on_view_checkpoint);
+}
+
+static void on_view_attempts(struct request *request, const struct store_answer *answer)
+{
+    struct job_view *view = request->extra;
+    json_key(&view->writer, "attempts");
+    json_begin_array(&view->writer);
+    for (size_t i = 0; i < answer->count; i++) {
+        const struct site *site =
+            directory_site_by_id(request->server->directory, answer->attempts[i].row.site);
+        json_begin_object(&view->writer);
+        row_put_attempt(&answer->attempts[i].row, &view->writer);
+        if (site != NULL)
+            json_put_string(&view->writer, "site_name", site->name);
+        json_end_object(&view->writer);
+    }
+    json_end_array(&view->writer);
+    struct store_query query = {.kind = STORE_USAGE_SUM};
+    query.usage_sum.tenants.is_all = true; /* the job's ownership has been judged */
+    query.usage_sum.job = request->job.id;
+    query.usage_sum.group = USAGE_BY_JOB;
+    query.usage_sum.limit = 1;
+    request_query_store(request, &query, on_view_usage);
+}
+
+static void on_view_spec(struct request *request, const struct store_answer *answer)
+{
+    struct job_view *view = request->extra;
+    json_begin_object(&view->writer);
+    json_put_string(&view->writer, "name", request->job_name);
+    row_put_job(&request->job, &view->writer);
+    json_key(&view->writer, "spec");
+    json_raw(&view->writer, answer->spec);
+    struct store_query query = {.kind = STORE_ATTEMPT_LIST};
+    query.attempt_list.job = request->job.id;
+    request_query_store(request, &query, on_view_attempts);
+}
+
+void api_job_show(struct request *request)
+{
+    struct job_view *view = requests_alloc(request, sizeof(*view));
+    if (view == NULL) {
+        request_problem(request, 503, "no_memory", "no memory for this request; try again");
+        return;
+    }
+    buffer_init(&view->out, ANSWER_BYTES_MAX);
+    json_writer_init(&view->writer, &view->out);
+    request->extra = view;
+    request->on_closed = view_closed;
+    struct store_query query = {.kind = STORE_SPEC_GET};
+    query.spec_get.id = request->job.spec;
+    request_query_store(request, &query, on_view_spec);
+}
+
+void api_job_explain(struct request *request)
+{
+    struct buffer out;
+    struct server_core *core = core_host_core(request->server->host);
+    if (core == NULL) {
+        request_problem(request, 503, "busy", "the server is loading; try again in a second");
+        return;
+    }
+    buffer_init(&out, ANSWER_BYTES_MAX);
+    enum err err =
+        server_core_explain(core, request->job.id, loop_now(request->server->loop), &out);
+    if (err == ERR_NOT_FOUND) {
+        buffer_deinit(&out);
+        request_problem(request, 409, "ended",
+                        "the job is %s: there is nothing left to place; see its attempts",
+                        job_state_name(request->job.state));
+        return;
+    }
+    request_buffer(request, 200, &out);
+}
+
+/* ---- cancel, retry */
+
+void api_job_cancel(struct request *request)
+{
+    struct server_event event = {.kind = SERVER_CANCEL};
+    event.job.job = request->job.id;
+    if (!request_if_match(request, &event.job.expect_version))
+        return;
+    if (job_state_is_final(request->job.state)) {
+        request_problem(request, 409, "ended", "the job is %s already",
+                        job_state_name(request->job.state));
+        return;
+    }
+    request_step(request, &event);
+}
+
+struct retry {
+    struct slice spec;
+};
+
+static void on_retry_checkpoint(struct request *request, const struct store_answer *answer)
+{
+    struct retry *retry = request->extra;
+    struct server_event event = {.kind = SERVER_RETRY};
+    event.retry.row = request->job;
+    event.retry.spec = retry->spec;
+    event.retry.checkpoint = answer == NULL || answer->count == 0 ? NULL : &answer->artifacts[0];
+    if (request_if_match(request, &event.retry.expect_version))
+        request_step(request, &event);
+}
+
+static void on_retry_spec(struct request *request, const struct store_answer *answer)
+{
+    struct retry *retry = requests_alloc(request, sizeof(*retry));
+    char *body = requests_alloc(request, answer->spec.len + 1);
+    if (retry == NULL || body == NULL) {
+        request_problem(request, 503, "no_memory", "no memory for this request; try again");
+        return;
+    }
+    memcpy(body, answer->spec.data, answer->spec.len);
+    retry->spec = (struct slice){body, answer->spec.len};
+    request->extra = retry;
+    struct store_query query = {.kind = STORE_CHECKPOINT_NEWEST};
+    query.checkpoint_newest.job = request->job.id;
+    request_query_maybe(request, &query, on_retry_checkpoint);
+}
+
+void api_job_retry(struct request *request)
+{
+    if (request->job.state != JOB_FAILED && request->job.state != JOB_CANCELLED) {
+        request_problem(request, 409, "not_ended",
+                        "only a failed or cancelled job can be retried; this one is %s",
+                        job_state_name(request->job.state));
+        return;
+    }
+    struct store_query query = {.kind = STORE_SPEC_GET};
+    query.spec_get.id = request->job.spec;
+    request_query_store(request, &query, on_retry_spec);
+}
