@@ -83,7 +83,8 @@ struct http_connection {
     struct http_connection *next, *prev;
     size_t listener;
     struct stream *stream;
-    struct tls_session *tls;
+    struct tls_context *tls_context; /* NULL: plain */
+    struct tls_session *tls;         /* from the first byte on */
     struct http1_parser *parser;
     struct buffer inbox;
     enum connection_phase phase;
@@ -143,11 +144,8 @@ struct http_server {
 
 /* ---- connection.c ---- */
 void connection_accept(struct http_server_listener *listener, struct stream *stream);
-/* Parse and hand out what is in hand, as far as the phase allows. */
-void connection_advance(struct http_connection *connection);
 /* To be called after anything that may let it go on, from outside its own callbacks. */
 void connection_sweep_soon(struct http_connection *connection);
-void connection_swept(struct http_connection *connection);
 /* Send plaintext pieces; failures kill the connection. */
 void connection_send(struct http_connection *connection, const struct slice *pieces, size_t count);
 /* Close at once; on_close comes with `why` from the sweep. */
@@ -160,6 +158,16 @@ void connection_linger(struct http_connection *connection);
 void connection_list(struct http_connection *connection);
 void connection_unlist(struct http_connection *connection);
 void connection_free(struct http_connection *connection);
+void connection_drop_inbox(struct http_connection *connection); /* idle ones hold no buffer */
+/* ---- connection_run.c ---- */
+extern const struct stream_events CONNECTION_EVENTS;
+/* Parse and hand out what is in hand, as far as the phase allows. */
+void connection_advance(struct http_connection *connection);
+void connection_await_head(struct http_connection *connection);
+/* After anything that came in: whether to read on, whether the client's end was the end, the timer.
+ */
+void connection_rest(struct http_connection *connection);
+void connection_swept(struct http_connection *connection);
 /* ---- deadline.c ---- */
 void connection_rearm(struct http_connection *connection);
 void connection_on_timer(void *context);

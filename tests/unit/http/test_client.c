@@ -270,6 +270,11 @@ static void fetch_waits_for_the_answer(void **state)
 
 /* ---- servers that misbehave: they answer the n-th connection with the n-th script ---- */
 
+struct script_end {
+    struct script *script;
+    size_t index;
+};
+
 struct script {
     const char *answers[4]; /* NULL: close at once when a request comes; "": say nothing */
     bool is_closed_after[4];
@@ -278,14 +283,8 @@ struct script {
     struct listener *listener;
     struct stream *streams[4];
     size_t answered[4];
+    struct script_end ends[4];
 };
-
-struct script_end {
-    struct script *script;
-    size_t index;
-};
-
-static struct script_end ends[4];
 
 static void script_on_bytes(void *context, struct slice bytes)
 {
@@ -318,8 +317,8 @@ static void script_on_accept(void *context, struct stream *stream)
     size_t index = script->connection_count++;
     assert_true(index < 4);
     script->streams[index] = stream;
-    ends[index] = (struct script_end){script, index};
-    stream_listen(stream, &script_events, &ends[index]);
+    script->ends[index] = (struct script_end){script, index};
+    stream_listen(stream, &script_events, &script->ends[index]);
     assert_int_equal(stream_read_start(stream), ERR_OK);
 }
 
