@@ -198,7 +198,12 @@ void connection_rest(struct http_connection *connection)
             connection_kill(connection, ERR_CLOSED);
         return;
     }
-    if (connection->phase != PHASE_LINGER && connection->inbox.len >= SERVER_INBOX_BYTES_MAX)
+    /* A client that goes on sending while it is being sent away is left to wait, not cut: a reset
+     * would take the answer from it. */
+    bool is_enough = connection->phase == PHASE_LINGER
+                         ? connection->linger_bytes >= SERVER_LINGER_BYTES_MAX
+                         : connection->inbox.len >= SERVER_INBOX_BYTES_MAX;
+    if (is_enough)
         stream_read_stop(connection->stream);
     else if (!connection->is_peer_ended && stream_read_start(connection->stream) != ERR_OK) {
         connection_kill(connection, ERR_CLOSED);
@@ -228,8 +233,6 @@ static void connection_take(struct http_connection *connection, struct slice byt
 {
     if (connection->phase == PHASE_LINGER) {
         connection->linger_bytes += bytes.len;
-        if (connection->linger_bytes > SERVER_LINGER_BYTES_MAX)
-            connection_kill(connection, ERR_CLOSED);
         return;
     }
     connection->is_hungry = false;

@@ -41,6 +41,14 @@ static bool exchange_is_open(const struct http_exchange *exchange)
     return phase == PHASE_BODY || phase == PHASE_ANSWER;
 }
 
+/* A handler may call long after the last event of the server: what is late is judged by the time
+ * now. */
+static void exchange_touch(struct http_exchange *exchange)
+{
+    if (!exchange->connection->is_advancing)
+        server_touch(exchange->connection->server);
+}
+
 /* ---- the request ---- */
 
 const struct http1_head *http_exchange_head(const struct http_exchange *exchange)
@@ -102,6 +110,7 @@ static void exchange_take_body(struct http_exchange *exchange, enum body_mode mo
     struct http_connection *connection = exchange->connection;
     const struct http1_head *head = exchange->head;
     ASSERT(exchange->is_active && exchange->events != NULL && exchange->mode == BODY_UNDECIDED);
+    exchange_touch(exchange);
     exchange->mode = mode;
     exchange->body_bytes_max =
         body_bytes_max != 0 ? body_bytes_max : connection->server->limits.body_bytes_max;
@@ -156,6 +165,7 @@ void http_exchange_read_start(struct http_exchange *exchange)
     ASSERT(exchange->is_active);
     if (!exchange->is_paused)
         return;
+    exchange_touch(exchange);
     exchange->is_paused = false;
     connection->is_hungry = false;
     if (connection->phase == PHASE_BODY) {
@@ -195,6 +205,7 @@ void http_exchange_respond(struct http_exchange *exchange, int status,
     struct http_connection *connection = exchange->connection;
     ASSERT(exchange->is_active && exchange->answer == ANSWER_NONE);
     ASSERT(status >= EXCHANGE_STATUS_MIN && status <= EXCHANGE_STATUS_MAX);
+    exchange_touch(exchange);
     if (!exchange_is_open(exchange)) {
         exchange_answered(exchange);
         return;
@@ -242,6 +253,7 @@ void http_exchange_start(struct http_exchange *exchange, int status,
     struct http_connection *connection = exchange->connection;
     ASSERT(exchange->is_active && exchange->answer == ANSWER_NONE);
     ASSERT(status >= EXCHANGE_STATUS_MIN && status <= EXCHANGE_STATUS_MAX);
+    exchange_touch(exchange);
     exchange->answer = ANSWER_STARTED;
     exchange->promised_bytes = body_bytes;
     exchange->is_bodyless = exchange->is_bodyless || status == 204 || status == 304;
@@ -275,6 +287,7 @@ enum err http_exchange_write(struct http_exchange *exchange, struct slice bytes)
     exchange->written_bytes += bytes.len;
     if (bytes.len == 0 || exchange->is_bodyless)
         return ERR_OK;
+    exchange_touch(exchange);
     char line[HTTP1_CHUNK_LINE_MAX];
     struct slice pieces[3] = {{NULL, 0}, bytes, {NULL, 0}};
     if (exchange->is_chunked) {
@@ -305,6 +318,7 @@ void http_exchange_finish(struct http_exchange *exchange)
 {
     struct http_connection *connection = exchange->connection;
     ASSERT(exchange->is_active && exchange->answer == ANSWER_STARTED);
+    exchange_touch(exchange);
     if (exchange_is_open(exchange)) {
         bool is_short = exchange->promised_bytes >= 0 &&
                         exchange->written_bytes < (uint64_t)exchange->promised_bytes &&

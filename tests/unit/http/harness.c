@@ -246,8 +246,8 @@ void harness_client_certificate(struct harness *harness, const char *uri, struct
 static void raw_on_bytes(void *context, struct slice bytes)
 {
     struct raw *raw = context;
-    assert_true(raw->len + bytes.len < RAW_TEXT_MAX);
-    memcpy(raw->text + raw->len, bytes.data, bytes.len);
+    if (raw->len + bytes.len < RAW_TEXT_MAX) /* endless answers are counted only */
+        memcpy(raw->text + raw->len, bytes.data, bytes.len);
     raw->len += bytes.len;
 }
 

@@ -227,6 +227,32 @@ static void a_client_that_does_not_read_is_cut_off(void **state)
     raw_close(&raw);
 }
 
+static void a_late_answer_is_not_judged_by_an_old_clock(void **state)
+{
+    struct harness *harness = *state;
+    struct raw raw;
+    char *body = calloc(1, 900000);
+    raw_open(harness, &raw);
+    stream_read_stop(raw.stream);
+    raw_send(&raw, "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+    while (harness->held == NULL)
+        loop_turn(harness->loop);
+    /* the server sees nothing for longer than its write limit (300 ms), then the answer does not
+     * fit the socket */
+    struct boot_ns until = boot_add(loop_now(harness->loop).boot, SPAN_MS(400));
+    while (boot_is_before(loop_now(harness->loop).boot, until))
+        loop_turn(harness->loop);
+    http_exchange_start(harness->held, 200, NULL, 0, -1);
+    while (http_exchange_pending(harness->held) == 0)
+        assert_int_equal(http_exchange_write(harness->held, slice_make(body, 900000)), ERR_OK);
+    struct boot_ns soon = boot_add(loop_now(harness->loop).boot, SPAN_MS(150));
+    while (boot_is_before(loop_now(harness->loop).boot, soon))
+        loop_turn(harness->loop);
+    assert_int_equal(harness->closes, 0);
+    raw_close(&raw);
+    free(body);
+}
+
 static void an_endless_answer_ends_with_its_client(void **state)
 {
     struct harness *harness = *state;
@@ -416,6 +442,7 @@ int main(void)
         CASE(slow_heads_and_bodies_get_408),
         CASE(a_trickle_that_never_stops_is_cut_off_all_the_same),
         CASE(a_client_that_does_not_read_is_cut_off),
+        CASE(a_late_answer_is_not_judged_by_an_old_clock),
         CASE(an_endless_answer_ends_with_its_client),
         CASE(an_aborted_body_is_told_and_holds_nothing),
         CASE(expect_continue_is_answered_when_the_body_is_wanted),
