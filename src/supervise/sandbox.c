@@ -1,0 +1,168 @@
+#include "supervise/sandbox.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { LINK_TARGET_MAX = 256 };
+
+static void arg(struct buffer *out, const char *text)
+{
+    buffer_append_text(out, text);
+    buffer_append_char(out, '\0');
+}
+
+static void arg_slice(struct buffer *out, struct slice text)
+{
+    buffer_append(out, text);
+    buffer_append_char(out, '\0');
+}
+
+static void arg_number(struct buffer *out, uint64_t number)
+{
+    buffer_append_u64(out, number);
+    buffer_append_char(out, '\0');
+}
+
+static void args3(struct buffer *out, const char *a, const char *b, const char *c)
+{
+    arg(out, a);
+    arg(out, b);
+    arg(out, c);
+}
+
+static void namespaces(const struct supervise_doc *doc, struct buffer *out)
+{
+    arg(out, "--unshare-user");
+    if (!doc->has_nested_userns)
+        arg(out, "--disable-userns");
+    arg(out, "--unshare-pid");
+    arg(out, "--unshare-ipc");
+    arg(out, "--unshare-uts");
+    arg(out, "--unshare-cgroup-try");
+    if (doc->network == NETWORK_NONE)
+        arg(out, "--unshare-net");
+    arg(out, "--hostname");
+    arg(out, "lingqu");
+    arg(out, "--die-with-parent");
+    arg(out, "--new-session"); /* no terminal to push characters into */
+    arg(out, "--cap-drop");
+    arg(out, "ALL");
+}
+
+/* Folders of the host's root: on merged systems they are links into /usr. */
+static void root_folders(struct buffer *out)
+{
+    static const char *const folders[] = {"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"};
+    args3(out, "--ro-bind", "/usr", "/usr");
+    for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
+        char target[LINK_TARGET_MAX];
+        struct stat info;
+        if (lstat(folders[i], &info) != 0)
+            continue;
+        ssize_t len = S_ISLNK(info.st_mode) ? readlink(folders[i], target, sizeof(target) - 1) : 0;
+        if (len > 0) {
+            target[len] = '\0';
+            args3(out, "--symlink", target, folders[i]);
+        } else {
+            args3(out, "--ro-bind", folders[i], folders[i]);
+        }
+    }
+}
+
+/* What programs need of /etc to find libraries, time zones, certificates and names; no accounts. */
+static void etc_files(const struct sandbox_places *places, struct buffer *out)
+{
+    static const char *const files[] = {
+        "/etc/alternatives",    "/etc/ca-certificates", "/etc/fonts",
+        "/etc/hosts",           "/etc/ld.so.cache",     "/etc/ld.so.conf",
+        "/etc/ld.so.conf.d",    "/etc/localtime",       "/etc/mime.types",
+        "/etc/nsswitch.conf",   "/etc/OpenCL",          "/etc/pki",
+        "/etc/protocols",       "/etc/services",        "/etc/ssl/certs",
+        "/etc/ssl/openssl.cnf", "/etc/timezone",        "/etc/ascend_install.info",
+    };
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+        if (access(files[i], F_OK) == 0)
+            args3(out, "--ro-bind-try", files[i], files[i]);
+    arg(out, "--file");
+    arg_number(out, (uint64_t)places->passwd_fd);
+    arg(out, "/etc/passwd");
+    arg(out, "--file");
+    arg_number(out, (uint64_t)places->group_fd);
+    arg(out, "/etc/group");
+}
+
+static void devices(const struct supervise_doc *doc, struct buffer *out)
+{
+    arg(out, "--dev");
+    arg(out, "/dev");
+    arg(out, "--size"); /* shared memory is memory: no more than the rank may have */
+    arg_number(out, doc->limits.mem_bytes != 0 ? doc->limits.mem_bytes : JOB_MEM_BYTES_DEFAULT);
+    arg(out, "--tmpfs");
+    arg(out, "/dev/shm");
+    for (uint32_t i = 0; i < doc->devices.count; i++) {
+        arg(out, "--dev-bind-try");
+        arg_slice(out, doc->devices.items[i]);
+        arg_slice(out, doc->devices.items[i]);
+    }
+    if (doc->devices.count != 0) { /* vendors' libraries look their devices up there */
+        args3(out, "--ro-bind-try", "/sys", "/sys");
+        args3(out, "--ro-bind-try", "/opt", "/opt");
+    }
+}
+
+static void folders(const struct supervise_doc *doc, const struct sandbox_places *places,
+                    struct buffer *out)
+{
+    for (uint32_t i = 0; i < doc->read_only.count; i++) {
+        arg(out, "--ro-bind-try");
+        arg_slice(out, doc->read_only.items[i]);
+        arg_slice(out, doc->read_only.items[i]);
+    }
+    args3(out, "--bind", places->work, "/work");
+    args3(out, "--bind", places->scratch, "/tmp");
+    args3(out, "--ro-bind", places->script, "/lq");
+    args3(out, "--symlink", "/tmp", "/var/tmp");
+    arg(out, "--remount-ro");
+    arg(out, "/");
+    arg(out, "--chdir");
+    arg(out, "/work");
+}
+
+/* Only constants come together here; the job's own text stays in its files. */
+static void command(const struct sandbox_places *places, struct buffer *out)
+{
+    arg(out, "--");
+    if (!places->has_setup) {
+        if (!places->is_run_direct)
+            arg(out, "/bin/sh");
+        arg(out, "/lq/run");
+        return;
+    }
+    char text[96];
+    (void)snprintf(text, sizeof(text), "%s && exec %s",
+                   places->is_setup_direct ? "/lq/setup" : "/bin/sh -e /lq/setup",
+                   places->is_run_direct ? "/lq/run" : "/bin/sh /lq/run");
+    args3(out, "/bin/sh", "-c", text);
+}
+
+enum err sandbox_args(const struct supervise_doc *doc, const struct sandbox_places *places,
+                      struct buffer *out)
+{
+    namespaces(doc, out);
+    root_folders(out);
+    args3(out, "--proc", "/proc", "--perms");
+    arg(out, "0755");
+    arg(out, "--dir");
+    arg(out, "/etc");
+    etc_files(places, out);
+    devices(doc, out);
+    folders(doc, places, out);
+    for (uint32_t i = 0; i < doc->env_count; i++) {
+        arg(out, "--setenv");
+        arg_slice(out, doc->envs[i].key);
+        arg_slice(out, doc->envs[i].value);
+    }
+    command(places, out);
+    return buffer_status(out);
+}

@@ -1,0 +1,23 @@
+/* The sandbox of a rank, as arguments for bubblewrap (docs/adr/0011-sandbox.md says why each).
+ * Inside: /usr and the like read-only, some of /etc, /proc of its own, a minimal /dev, the rank's
+ * folder "work" at /work and "scratch" at /tmp, scripts at /lq. */
+#ifndef LQ_SUPERVISE_SANDBOX_H
+#define LQ_SUPERVISE_SANDBOX_H
+
+#include "base/buffer.h"
+#include "drive/supervise_doc.h"
+
+enum { SANDBOX_ARGS_BYTES_MAX = 1 << 20 };
+
+struct sandbox_places { /* paths as seen by bubblewrap */
+    const char *work, *scratch, *script;
+    int passwd_fd, group_fd; /* what becomes /etc/passwd and /etc/group; read by bubblewrap */
+    bool has_setup, is_setup_direct, is_run_direct; /* direct: the script begins with "#!" */
+};
+
+/* NUL-terminated arguments one after another, without argv[0], for bwrap --args. ERR_LIMIT,
+ * ERR_NO_MEMORY. */
+enum err sandbox_args(const struct supervise_doc *doc, const struct sandbox_places *places,
+                      struct buffer *out) LQ_CHECKED;
+
+#endif
