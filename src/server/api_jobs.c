@@ -28,7 +28,8 @@ static bool submission_add(struct request *request, struct submission *submissio
         return fault_set(fault, ERR_NO_MEMORY, NULL, "no memory for this request; try again") ==
                ERR_OK;
     if (spec_decode_with_catalogue(value, &request->server->catalogue, &submission->arena, spec,
-                                   fault) != ERR_OK)
+                                   fault) != ERR_OK ||
+        job_spec_check_uploaded(spec, fault) != ERR_OK)
         return false;
     buffer_init(&body, SUBMIT_BODY_MAX);
     enum err err = spec_encode_bytes(spec, &body);
