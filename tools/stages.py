@@ -229,7 +229,8 @@ def stage_fuzz(context):
                      and os.path.isfile(os.path.join(folder, name)))
     if not targets:
         raise CannotRun("tests/fuzz has no target")
-    tally, seconds = Tally(), "60" if context.mode == "full" else "5"
+    tally, runs = Tally(), []
+    seconds = "60" if context.mode == "full" else "5"
     for target in targets:
         name = target.removeprefix("fuzz_")
         corpus = os.path.join(ROOT, "tests", "fuzz", "corpus", name)
@@ -239,12 +240,19 @@ def stage_fuzz(context):
         # What is new goes to the build folder; what crashes, too.
         found = os.path.join(ROOT, "build", "fuzz", "found", name)
         os.makedirs(found, exist_ok=True)
-        if context.run(os.path.join(folder, target), "-max_total_time=" + seconds, "-timeout=10",
-                       "-rss_limit_mb=1024", "-print_final_stats=1", "-verbosity=0",
-                       f"-artifact_prefix={found}/", found, corpus, env=SANITIZER_ENV):
-            tally.passed += 1
-        else:
-            tally.fail(f"{target}: found an input; see build/fuzz/found/{name}")
+        runs.append((target, [
+            os.path.join(folder, target), "-max_total_time=" + seconds, "-timeout=10",
+            "-rss_limit_mb=1024", "-print_final_stats=1", "-verbosity=0",
+            f"-artifact_prefix={found}/", found, corpus]))
+    abreast = os.cpu_count() or 1
+    for first in range(0, len(runs), abreast):
+        batch = runs[first:first + abreast]
+        codes = context.run_all([argv for _, argv in batch], env=SANITIZER_ENV)
+        for (target, argv), code in zip(batch, codes):
+            if code == 0:
+                tally.passed += 1
+            else:
+                tally.fail(f"{target}: found an input; see {os.path.relpath(argv[-2], ROOT)}")
     return tally
 
 
