@@ -11,6 +11,9 @@
     "wall,cpu,cpu_held,accel,mem,gate_wait,kill_wait"
 #define ATTEMPT_FIXED "job,number,epoch,nodes,contact,lease_ms,start_order"
 
+_Static_assert(sizeof(struct journal_attempt) == 248, "every field has a column");
+_Static_assert(sizeof(struct journal_meta) == 56, "every field has a column");
+
 enum { ATTEMPT_MUTABLE_COUNT = 17, RANK_BYTES = (JOB_NODES_MAX + 63) / 64 * 8 };
 
 static const char SCHEMA_1[] =

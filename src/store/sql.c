@@ -149,14 +149,27 @@ enum err sql_next(struct sql *sql, sqlite3_stmt *statement, bool *out_has, struc
     return err;
 }
 
+/* Kept like the others: two of them go with every small change. */
+static enum err run_kept(struct sql *sql, sqlite3_stmt **kept, const char *text,
+                         struct fault *fault)
+{
+    if (!*kept) {
+        int code = sqlite3_prepare_v3(sql->handle, text, -1, SQLITE_PREPARE_PERSISTENT, kept, NULL);
+        if (code != SQLITE_OK)
+            return sql_error_last(sql, fault);
+    }
+    return sql_run(sql, *kept, NULL, fault);
+}
+
 enum err sql_begin(struct sql *sql, bool is_write, struct fault *fault)
 {
-    return sql_exec(sql, is_write ? "BEGIN IMMEDIATE" : "BEGIN", fault);
+    return is_write ? run_kept(sql, &sql->begin_write, "BEGIN IMMEDIATE", fault)
+                    : run_kept(sql, &sql->begin_read, "BEGIN", fault);
 }
 
 enum err sql_commit(struct sql *sql, struct fault *fault)
 {
-    enum err err = sql_exec(sql, "COMMIT", fault);
+    enum err err = run_kept(sql, &sql->commit, "COMMIT", fault);
     if (err)
         sql_rollback(sql);
     return err;
@@ -318,6 +331,21 @@ static enum err open_handle(struct sql *sql, const struct sql_config *config, st
     return ERR_OK;
 }
 
+/* A process that was killed between writing its log and syncing it leaves a commit that we read as
+ * committed, but that a loss of power would still take back. Nobody may act on it before it is
+ * durable: a commit of our own syncs the log with all that stands in it. */
+static enum err settle(struct sql *sql, struct fault *fault)
+{
+    enum err err = sql_begin(sql, true, fault);
+    if (!err)
+        err = sql_exec(sql, "UPDATE schema_migration SET version=version WHERE version=1", fault);
+    if (err) {
+        sql_rollback(sql);
+        return err;
+    }
+    return sql_commit(sql, fault);
+}
+
 enum err sql_open(struct sql *sql, const struct sql_config *config, struct fault *fault)
 {
     ASSERT(config->text_count <= SQL_STATEMENTS_MAX);
@@ -330,6 +358,8 @@ enum err sql_open(struct sql *sql, const struct sql_config *config, struct fault
     if (!err && config->schema)
         err = config->is_read_only ? check_present(sql, config->schema, fault)
                                    : sql_migrate(sql, config->schema, fault);
+    if (!err && !config->is_read_only)
+        err = settle(sql, fault);
     if (err)
         sql_close(sql);
     return err;
@@ -341,6 +371,10 @@ void sql_close(struct sql *sql)
         sqlite3_finalize(sql->kept[i]);
         sql->kept[i] = NULL;
     }
+    sqlite3_finalize(sql->begin_read);
+    sqlite3_finalize(sql->begin_write);
+    sqlite3_finalize(sql->commit);
+    sql->begin_read = sql->begin_write = sql->commit = NULL;
     int code = sqlite3_close(sql->handle);
     ASSERT(code != SQLITE_BUSY); /* a statement was left open: our mistake */
     sql->handle = NULL;

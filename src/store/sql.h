@@ -49,6 +49,7 @@ struct sql {
     const char *const *texts;
     uint32_t text_count;
     sqlite3_stmt *kept[SQL_STATEMENTS_MAX];
+    sqlite3_stmt *begin_read, *begin_write, *commit;
 };
 
 /* ERR_NOT_FOUND, ERR_UNSUPPORTED (newer schema, or older when read-only), ERR_INVALID (another kind

@@ -4,6 +4,12 @@
 
 #include "base/assert.h"
 
+/* A new field of a noun needs a column (and a migration) before it is kept. */
+_Static_assert(sizeof(struct job_row) == 152, "every field of a job has a column");
+_Static_assert(sizeof(struct attempt_row) == 152, "every field of an attempt has a column");
+_Static_assert(sizeof(struct usage_record) == 248, "every field of a usage record has a column");
+_Static_assert(sizeof(struct artifact_row) == 144, "every field of an artifact has a column");
+
 int row_job_bind_fixed(sqlite3_stmt *statement, int position, const struct job_row *row)
 {
     int p = position;
