@@ -108,6 +108,7 @@ struct agent_core {
     bool is_outstanding, is_connected, is_draining;
     bool wants_inventory, has_news;
     uint64_t request_seq;
+    uint64_t challenge; /* of the last reply */
     struct boot_ns sent_at;
     struct boot_ns sync_due; /* when the next request may leave though there is no news */
     uint32_t fails;

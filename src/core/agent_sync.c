@@ -72,6 +72,7 @@ static void send_request(struct agent_core *core)
         .journal = core->meta.id,
         .epoch_seen = core->meta.epoch_seen,
         .request_seq = ++core->request_seq,
+        .challenge = core->challenge,
         .usage_acked = core->meta.usage_acked,
         .usage_oldest = core->usage_oldest,
         .is_inventory = core->wants_inventory,
@@ -231,6 +232,7 @@ void agent_on_reply(struct agent_core *core, struct slice bytes)
             core->meta.epoch_seen = reply.db_epoch;
             core->is_meta_dirty = true;
         }
+        core->challenge = reply.challenge;
         take_settings(core, &reply.settings);
         if (core->inventory_seq != 0 && reply.request_seq >= core->inventory_seq)
             core->wants_inventory = false;

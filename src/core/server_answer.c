@@ -217,6 +217,39 @@ static void answer_strays(struct answer *answer)
         site->stray_told.count = 0;
 }
 
+static void reply_send(struct step *step, uint64_t handle, struct sync_reply *reply,
+                       struct server_site *site)
+{
+    struct server_core *core = step->core;
+    if (site->challenge == 0)
+        site->challenge = random_u64(&core->random) | 1;
+    reply->protocol = SYNC_PROTOCOL_NEWEST;
+    reply->db_epoch = core->db_epoch;
+    reply->challenge = site->challenge;
+    reply->settings = (struct sync_settings){.poll_hold = site_poll_hold(core, site),
+                                             .usage_every = core->settings.usage_every,
+                                             .retain = core->settings.retain,
+                                             .gate_limit = core->settings.gate_limit};
+    struct buffer bytes;
+    buffer_init(&bytes, SYNC_BYTES_MAX);
+    enum err err = sync_reply_encode(reply, &bytes);
+    ASSERT(err == ERR_OK);
+    struct server_output *output = step_output(step, OUTPUT_SYNC_REPLY, handle);
+    output->status = API_OK;
+    output->body = arena_copy(&step->effects->arena, buffer_slice(&bytes));
+    ASSERT(output->body.data != NULL);
+    buffer_deinit(&bytes);
+}
+
+void site_challenge(struct step *step, struct server_site *site, const struct sync_request *request)
+{
+    const uint64_t *mark = site_watermark(site, request->journal);
+    struct sync_reply reply = {.request_seq = request->request_seq,
+                               .want_inventory = true,
+                               .usage_acked = mark == NULL ? 0 : *mark};
+    reply_send(step, step->event->handle, &reply, site);
+}
+
 void site_answer(struct step *step, struct server_site *site)
 {
     struct server_core *core = step->core;
@@ -233,9 +266,7 @@ void site_answer(struct step *step, struct server_site *site)
     answer_attempts(&answer);
 
     const uint64_t *mark = site_watermark(site, site->journal);
-    struct sync_reply reply = {.protocol = SYNC_PROTOCOL_NEWEST,
-                               .db_epoch = core->db_epoch,
-                               .request_seq = site->poll.request_seq,
+    struct sync_reply reply = {.request_seq = site->poll.request_seq,
                                .want_inventory = !site->is_reconciled,
                                .usage_acked = mark == NULL ? 0 : *mark,
                                .commands = answer.commands,
@@ -243,11 +274,7 @@ void site_answer(struct step *step, struct server_site *site)
                                .renewals = answer.renewals,
                                .renewal_count = answer.renewal_count,
                                .acked = step->acked,
-                               .acked_count = step->acked_count,
-                               .settings = {.poll_hold = site_poll_hold(core, site),
-                                            .usage_every = core->settings.usage_every,
-                                            .retain = core->settings.retain,
-                                            .gate_limit = core->settings.gate_limit}};
+                               .acked_count = step->acked_count};
     if (reply.want_inventory)
         told_note(&site->want_told, step->now.boot);
     else
@@ -256,15 +283,7 @@ void site_answer(struct step *step, struct server_site *site)
         told_note(&site->usage_told, step->now.boot);
     else
         site->usage_told.count = 0;
-    struct buffer bytes;
-    buffer_init(&bytes, SYNC_BYTES_MAX);
-    enum err err = sync_reply_encode(&reply, &bytes);
-    ASSERT(err == ERR_OK);
-    struct server_output *output = step_output(step, OUTPUT_SYNC_REPLY, site->poll.handle);
-    output->status = API_OK;
-    output->body = arena_copy(arena, buffer_slice(&bytes));
-    ASSERT(output->body.data != NULL);
-    buffer_deinit(&bytes);
+    reply_send(step, site->poll.handle, &reply, site);
     site->poll.is_held = false;
     step->acked_count = 0;
     site_timer_arm(core, site);

@@ -152,6 +152,7 @@ struct server_site {
     struct boot_ns last_contact;
     uint64_t sync_count;
     uint64_t epoch_seen; /* of the last request */
+    uint64_t challenge;  /* of this process; a site that changes its journal must give it back */
     struct server_told want_told, stray_told, usage_told;
     bool is_report_partial; /* the last request had no room for all */
     struct vector strays;   /* struct attempt_token: live there, not current here */
@@ -387,6 +388,9 @@ uint64_t site_reports_regressed(struct step *step, const struct server_site *sit
 struct boot_ns site_answer_due(const struct server_core *core, const struct server_site *site,
                                struct boot_ns now);
 void site_answer(struct step *step, struct server_site *site);
+/* Answers a request that may be a late double: it must be asked again with the challenge. */
+void site_challenge(struct step *step, struct server_site *site,
+                    const struct sync_request *request);
 /* Answers a held poll if something is to be told. */
 void site_dirty(struct step *step, struct server_site *site);
 /* How long a poll may be held, for its leases' sake. */

@@ -83,6 +83,14 @@ void server_sync(struct step *step)
     struct server_site *site = site_find(core, request->site);
     if (!request_check(step, site, request))
         return;
+    /* A site lost its journal, or this is a late double from under one that it has lost since: only
+     * a request made after our own answer tells which journal is the newest. */
+    bool is_journal_new =
+        !id_is_none(site->journal.id) && !id_is_equal(site->journal.id, request->journal.id);
+    if (is_journal_new && (site->challenge == 0 || request->challenge != site->challenge)) {
+        site_challenge(step, site, request);
+        return;
+    }
     uint64_t worst = site_reports_regressed(step, site, request);
     if (worst > core->db_epoch && worst - core->db_epoch > SERVER_EPOCH_JUMP_MAX) {
         step_problem(step, API_UNPROCESSABLE, "epoch_out_of_range",

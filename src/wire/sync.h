@@ -54,6 +54,7 @@ struct sync_request {
     struct journal_id journal;
     uint64_t epoch_seen;
     uint64_t request_seq;  /* rises with each request of one agent process */
+    uint64_t challenge;    /* of the last reply that this process got; 0: none yet */
     uint64_t usage_acked;  /* what the agent believes the server has committed */
     uint64_t usage_oldest; /* oldest seq still in the journal (retention); usage_acked + 1 when none
                               older */
@@ -89,6 +90,8 @@ struct sync_reply {
     uint32_t protocol;
     uint64_t db_epoch;
     uint64_t request_seq;
+    uint64_t
+        challenge; /* the agent gives it back: a request that has it was made after this reply */
     bool want_inventory;  /* send is_inventory next */
     uint64_t usage_acked; /* highest contiguous seq committed for this journal */
     const struct sync_command *commands;

@@ -86,6 +86,8 @@ enum err sync_reply_encode(const struct sync_reply *reply, struct buffer *out)
     json_put_u64(&writer, "protocol", reply->protocol);
     json_put_u64(&writer, "db_epoch", reply->db_epoch);
     json_put_u64(&writer, "request_seq", reply->request_seq);
+    if (reply->challenge != 0)
+        json_put_u64(&writer, "challenge", reply->challenge);
     if (reply->want_inventory)
         json_put_bool(&writer, "want_inventory", true);
     json_put_u64(&writer, "usage_acked", reply->usage_acked);
@@ -170,6 +172,7 @@ enum err sync_reply_decode(struct slice bytes, struct arena *arena, struct sync_
     fields_u32(&fields, "protocol", UINT32_MAX, &reply.protocol);
     fields_u64(&fields, "db_epoch", &reply.db_epoch);
     fields_u64(&fields, "request_seq", &reply.request_seq);
+    fields_opt_u64(&fields, "challenge", &reply.challenge);
     fields_opt_bool(&fields, "want_inventory", &reply.want_inventory);
     fields_u64(&fields, "usage_acked", &reply.usage_acked);
     lists_get(&fields, &reply);

@@ -243,6 +243,8 @@ enum err sync_request_encode(const struct sync_request *request, struct buffer *
     json_put_id(&writer, "journal", request->journal.id, "jrn");
     json_put_u64(&writer, "epoch_seen", request->epoch_seen);
     json_put_u64(&writer, "request_seq", request->request_seq);
+    if (request->challenge != 0)
+        json_put_u64(&writer, "challenge", request->challenge);
     json_put_u64(&writer, "usage_acked", request->usage_acked);
     json_put_u64(&writer, "usage_oldest", request->usage_oldest);
     if (request->is_inventory)
@@ -317,6 +319,7 @@ enum err sync_request_decode(struct slice bytes, struct arena *arena, struct syn
     fields_id(&fields, "journal", "jrn", &request.journal.id);
     fields_u64(&fields, "epoch_seen", &request.epoch_seen);
     fields_u64(&fields, "request_seq", &request.request_seq);
+    fields_opt_u64(&fields, "challenge", &request.challenge);
     fields_u64(&fields, "usage_acked", &request.usage_acked);
     fields_u64(&fields, "usage_oldest", &request.usage_oldest);
     fields_opt_bool(&fields, "inventory", &request.is_inventory);
