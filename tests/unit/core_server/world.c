@@ -323,6 +323,7 @@ void sync_now(struct world *world, struct fake_site *site)
                                    .journal = site->journal,
                                    .epoch_seen = site->epoch_seen,
                                    .request_seq = ++site->request_seq,
+                                   .challenge = site->reply.challenge,
                                    .usage_acked = site->usage_acked,
                                    .usage_oldest = site->usage_oldest,
                                    .is_inventory = site->is_inventory,
