@@ -398,7 +398,6 @@ static void a_lost_journal_makes_its_attempts_unknown_never_never(void **state)
     assert_int_equal(store_attempt(&w, job, 1)->state, ATTEMPT_OFFERED);
     sync_told(&w, site);
     assert_int_equal(store_attempt(&w, job, 1)->state, ATTEMPT_UNKNOWN);
-    assert_true(site->reply.want_inventory);
     const struct sync_command *command = site_told(site, SYNC_REVOKE, &token);
     assert_non_null(command);
     assert_true(
