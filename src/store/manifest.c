@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "store/chunks.h"
 #include "wire/json.h"
 #include "wire/json_writer.h"
 
@@ -159,6 +160,18 @@ enum err manifest_check(const struct manifest *manifest, struct fault *fault)
     }
     if (size != manifest->size_bytes || chunks != manifest->chunk_count)
         return fault_set(fault, ERR_INVALID, NULL, "the totals do not match the entries");
+    return ERR_OK;
+}
+
+enum err manifest_mark(const struct manifest *manifest, struct chunk_marks *marks)
+{
+    for (size_t i = 0; i < manifest->count; i++) {
+        for (uint32_t c = 0; c < manifest->entries[i].chunk_count; c++) {
+            enum err err = chunk_marks_add(marks, manifest->entries[i].chunks[c].hash);
+            if (err)
+                return err;
+        }
+    }
     return ERR_OK;
 }
 

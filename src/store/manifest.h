@@ -64,6 +64,10 @@ enum err manifest_encode(const struct manifest *manifest, struct buffer *out) LQ
 enum err manifest_decode(struct slice json, struct arena *arena, struct manifest *out,
                          struct fault *fault) LQ_CHECKED;
 
+/* Marks every chunk that the manifest names, for chunks_sweep. ERR_LIMIT, ERR_NO_MEMORY. */
+struct chunk_marks;
+enum err manifest_mark(const struct manifest *manifest, struct chunk_marks *marks) LQ_CHECKED;
+
 /* Called for every chunk that a scan reads; `bytes` lives during the call. May be NULL. An error
  * ends the scan. */
 struct manifest_scan_sink {

@@ -62,7 +62,7 @@ static const char SCHEMA_1[] =
     " id BLOB UNIQUE NOT NULL, kind INTEGER, tenant BLOB, job BLOB, attempt INTEGER,"
     " epoch INTEGER, step INTEGER, is_stale INTEGER, size INTEGER, jurisdiction TEXT,"
     " runtime INTEGER, world_size INTEGER, created_at INTEGER, manifest TEXT);"
-    "CREATE INDEX artifact_by_job ON artifact(job, kind, step) WHERE job IS NOT NULL;"
+    "CREATE INDEX artifact_by_job ON artifact(job, kind, step, id) WHERE job IS NOT NULL;"
     "CREATE INDEX artifact_by_tenant ON artifact(tenant, id);"
 
     "CREATE TABLE audit("

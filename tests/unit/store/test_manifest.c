@@ -317,6 +317,29 @@ static void a_chunk_is_read_again_unless_its_file_has_changed(void **state)
                      ERR_STALE);
 }
 
+static void what_a_manifest_marks_survives_the_sweep(void **state)
+{
+    struct place *place = *state;
+    struct chunk_marks *marks = NULL;
+    struct chunks_swept swept = {0};
+    make_tree(place);
+    struct manifest manifest = scan(place);
+    struct slice loose = SLICE_LITERAL("of an upload that was given up");
+    assert_int_equal(chunks_put(place->chunks, place->tenant, digest_of(loose), loose, 0, NULL),
+                     ERR_OK);
+    assert_int_equal(chunk_marks_create(&marks), ERR_OK);
+    assert_int_equal(manifest_mark(&manifest, marks), ERR_OK);
+    struct wall_us much_later = {INT64_C(4000000000000000)};
+    assert_int_equal(
+        chunks_sweep(place->chunks, place->tenant, marks, much_later, SPAN_S(60), &swept), ERR_OK);
+    assert_int_equal(swept.count, 1);
+    assert_int_equal(swept.bytes, loose.len);
+    assert_int_equal(swept.kept_bytes, manifest.size_bytes); /* no chunk of it comes twice */
+    chunk_marks_destroy(marks);
+    struct manifest_source source = {give_chunk, place};
+    assert_int_equal(manifest_make(&manifest, place->to, false, &source, NULL), ERR_OK);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -327,6 +350,7 @@ int main(void)
         TEST(a_scan_refuses_devices_and_links_that_lead_out),
         TEST(making_a_folder_never_writes_through_a_link),
         TEST(bytes_with_another_hash_are_not_taken),
+        TEST(what_a_manifest_marks_survives_the_sweep),
         TEST(a_chunk_is_read_again_unless_its_file_has_changed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
