@@ -36,8 +36,9 @@ struct tls_server_options {
 
 struct tls_client_options {
     /* How the server is recognised; at least one. With a CA the name in the endpoint (or
-     * server_name) must be in the certificate too; with a pin alone neither chain, name nor dates
-     * count. Both: both must hold. */
+     * server_name) must be in the certificate too; with a pin alone neither name nor dates
+     * count. Both: both must hold. The pin is of the server's own key, or of the authority that
+     * signed the server's certificate and that the server sends along with it. */
     const char *ca_pem;
     const uint8_t *spki_pin;     /* TLS_PIN_BYTES of SHA-256 over the public key (cert.h) */
     const char *server_name;     /* expected name; NULL: the host part of the endpoint */

@@ -9,6 +9,8 @@
 #include "http/cert_private.h"
 #include "http/tls_private.h"
 
+enum { PIN_CHAIN_MAX = 8 }; /* certificates of a chain that are looked at for the pin */
+
 static const char TLS_CIPHERS_12[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
 static const unsigned char TLS_ALPN[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
 
@@ -84,17 +86,40 @@ static int on_client_checked(int is_good, X509_STORE_CTX *store)
     return 1;
 }
 
+static bool has_pin(const X509 *x509, const struct tls_context *context)
+{
+    uint8_t pin[TLS_PIN_BYTES];
+    x509_pin(x509, pin);
+    return CRYPTO_memcmp(pin, context->pin, sizeof(pin)) == 0;
+}
+
+/* The pin is the server's own key, or that of an authority that the server sent along and that
+ * itself signed the server's certificate for a server's use. The authority's certificate is public:
+ * only its signature proves anything, and its clients' certificates are no servers'. */
+static bool is_pinned(X509_STORE_CTX *store, const struct tls_context *context)
+{
+    X509 *leaf = X509_STORE_CTX_get0_cert(store);
+    const STACK_OF(X509) *sent = X509_STORE_CTX_get0_untrusted(store);
+    if (has_pin(leaf, context))
+        return true;
+    for (int i = 0; i < sk_X509_num(sent) && i < PIN_CHAIN_MAX; i++) {
+        X509 *authority = sk_X509_value(sent, i);
+        if (has_pin(authority, context))
+            return X509_check_ca(authority) == 1 &&
+                   X509_check_issued(authority, leaf) == X509_V_OK &&
+                   X509_verify(leaf, X509_get0_pubkey(authority)) == 1 &&
+                   X509_check_purpose(leaf, X509_PURPOSE_SSL_SERVER, 0) == 1;
+    }
+    return false;
+}
+
 /* The whole check of a server: pin, chain, or both. The name is among the chain's parameters. */
 static int check_server(X509_STORE_CTX *store, void *argument)
 {
     const struct tls_context *context = argument;
-    if (context->has_pin) {
-        uint8_t pin[TLS_PIN_BYTES];
-        x509_pin(X509_STORE_CTX_get0_cert(store), pin);
-        if (CRYPTO_memcmp(pin, context->pin, sizeof(pin)) != 0) {
-            X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REJECTED);
-            return 0;
-        }
+    if (context->has_pin && !is_pinned(store, context)) {
+        X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REJECTED);
+        return 0;
     }
     if (context->ca_pem != NULL)
         return X509_verify_cert(store) > 0;

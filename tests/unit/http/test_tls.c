@@ -3,6 +3,7 @@
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <stdio.h>
 
 static int set_up(void **state)
 {
@@ -187,6 +188,60 @@ static void a_server_certificate_is_no_client_certificate(void **state)
     assert_int_equal(call.code, ERR_DENIED);
     tls_context_release(tls);
     cert_destroy(cert);
+    cert_key_destroy(key);
+}
+
+/* Reloads the server with `leaf` and then the harness's authority, and says what a client that pins
+ * the authority's key gets. */
+static enum err code_with_pinned_authority(struct harness *harness, const struct cert *leaf,
+                                           const struct cert_key *key)
+{
+    char chain[2 * CERT_PEM_MAX], leaf_pem[CERT_PEM_MAX], key_pem[CERT_PEM_MAX];
+    uint8_t pin[TLS_PIN_BYTES];
+    struct tls_context *pinned;
+    struct call call;
+    assert_int_equal(cert_to_pem(leaf, leaf_pem), ERR_OK);
+    assert_int_equal(cert_key_to_pem(key, key_pem), ERR_OK);
+    (void)snprintf(chain, sizeof(chain), "%s%s", leaf_pem, harness->authority.ca_pem);
+    assert_int_equal(tls_context_reload(harness->server_tls, chain, key_pem, NULL, NULL), ERR_OK);
+    cert_pin(harness->authority.ca, pin);
+    struct tls_client_options options = {.spki_pin = pin};
+    assert_int_equal(tls_context_create_client(&options, NULL, &pinned), ERR_OK);
+    run_with(harness, pinned, "/echo", &call);
+    tls_context_release(pinned);
+    return call.code;
+}
+
+static void a_pinned_authority_counts_only_where_it_signed_the_server_itself(void **state)
+{
+    static const char *const names[] = {"elsewhere.test"};
+    struct harness *harness = *state;
+    struct clock clock = clock_system();
+    struct wall_us now = clock_wall(&clock);
+    struct cert_authority good = {harness->authority.ca, harness->authority.ca_key};
+    struct cert_authority rogue;
+    struct cert_key *key, *rogue_key;
+    struct cert *rogue_ca, *leaf;
+    assert_int_equal(cert_key_generate(&key), ERR_OK);
+    assert_int_equal(cert_key_generate(&rogue_key), ERR_OK);
+    assert_int_equal(cert_make_authority(rogue_key, "test authority", now, SPAN_S(600), &rogue_ca),
+                     ERR_OK);
+    rogue = (struct cert_authority){rogue_ca, rogue_key};
+
+    assert_int_equal(cert_issue_server(&good, key, names, 1, now, SPAN_S(60), &leaf), ERR_OK);
+    assert_int_equal(code_with_pinned_authority(harness, leaf, key), ERR_OK);
+    cert_destroy(leaf);
+    /* the authority's public certificate beside a leaf that another of the same name signed */
+    assert_int_equal(cert_issue_server(&rogue, key, names, 1, now, SPAN_S(60), &leaf), ERR_OK);
+    assert_int_equal(code_with_pinned_authority(harness, leaf, key), ERR_DENIED);
+    cert_destroy(leaf);
+    /* a site of the network that poses as its server */
+    assert_int_equal(
+        cert_issue_client(&good, key, "a site", "lingqu:site:x", now, SPAN_S(60), &leaf), ERR_OK);
+    assert_int_equal(code_with_pinned_authority(harness, leaf, key), ERR_DENIED);
+    cert_destroy(leaf);
+    cert_destroy(rogue_ca);
+    cert_key_destroy(rogue_key);
     cert_key_destroy(key);
 }
 
@@ -397,6 +452,7 @@ int main(void)
         CASE(a_server_of_our_authority_is_believed_and_sessions_resume, set_up),
         CASE(the_wrong_authority_name_or_pin_is_refused, set_up),
         CASE(the_pin_alone_is_enough_to_join, set_up),
+        CASE(a_pinned_authority_counts_only_where_it_signed_the_server_itself, set_up),
         CASE(an_expired_server_is_refused, set_up_expired),
         CASE(a_client_certificate_tells_the_site, set_up),
         CASE(a_client_that_expired_long_ago_or_is_not_ours_is_refused, set_up),
