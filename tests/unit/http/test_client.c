@@ -409,6 +409,23 @@ static void odd_answers_are_errors_and_end_their_connection(void **state)
     }
 }
 
+static void bytes_after_an_answer_end_the_connection_and_are_no_answer(void **state)
+{
+    struct harness *harness = *state;
+    struct call call;
+    struct script script = {.answers = {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+                                        "HTTP/1.1 500 Smuggled\r\nContent-Length: 0\r\n\r\n",
+                                        OK}};
+    script_open(harness, &script);
+    struct http_client_request get = harness_request(harness, "GET", "/");
+    call_run(harness, &get, &call);
+    assert_int_equal(call.status, 200);
+    call_run(harness, &get, &call);
+    assert_int_equal(call.status, 200);
+    assert_int_equal(script.connection_count, 2);
+    script_close(harness, &script);
+}
+
 static void a_cut_answer_is_an_error_and_one_without_length_ends_with_its_connection(void **state)
 {
     struct harness *harness = *state;
@@ -479,6 +496,7 @@ int main(void)
         CASE(a_stale_connection_is_retried_once_for_get_and_not_for_post),
         CASE(a_fresh_connection_that_closes_is_not_retried),
         CASE(odd_answers_are_errors_and_end_their_connection),
+        CASE(bytes_after_an_answer_end_the_connection_and_are_no_answer),
         CASE(a_cut_answer_is_an_error_and_one_without_length_ends_with_its_connection),
         CASE(an_early_refusal_is_heard_while_the_body_is_still_going_out),
         CASE(destroying_the_client_ends_its_calls_silently),

@@ -239,7 +239,7 @@ static void a_late_answer_is_not_judged_by_an_old_clock(void **state)
         loop_turn(harness->loop);
     /* the server sees nothing for longer than its write limit (300 ms), then the answer does not
      * fit the socket */
-    struct boot_ns until = boot_add(loop_now(harness->loop).boot, SPAN_MS(400));
+    struct boot_ns until = boot_add(loop_now(harness->loop).boot, SPAN_MS(900));
     while (boot_is_before(loop_now(harness->loop).boot, until))
         loop_turn(harness->loop);
     http_exchange_start(harness->held, 200, NULL, 0, -1);
@@ -319,6 +319,46 @@ static void an_unwanted_body_is_skipped_or_ends_the_connection(void **state)
     raw_until_end(&raw);
     assert_non_null(strstr(raw.text, "connection: close\r\n"));
     raw_close(&raw);
+}
+
+static void an_unwanted_body_without_length_is_skipped_up_to_a_limit(void **state)
+{
+    struct harness *harness = *state;
+    struct raw raw;
+    char chunk[4096 + 8];
+    int len = snprintf(chunk, sizeof(chunk), "1000\r\n");
+    memset(chunk + len, 'x', 4096);
+    memcpy(chunk + len + 4096, "\r\n", 2);
+    raw_open(harness, &raw);
+    raw_send(&raw, "POST /ignore HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for (int i = 0; i < 40; i++)
+        raw_send_bytes(&raw, slice_make(chunk, (size_t)len + 4098));
+    raw_send(&raw, "0\r\n\r\nGET /nothing HTTP/1.1\r\nHost: a\r\n\r\n");
+    raw_until_end(&raw);
+    assert_int_equal(harness->requests, 1);
+    raw_close(&raw);
+}
+
+static void a_client_that_asks_without_reading_waits(void **state)
+{
+    enum { ASKED = 40, BODY = 900000 };
+    struct harness *harness = *state;
+    struct raw raw;
+    char *request = calloc(1, BODY + 200);
+    int len = snprintf(request, 200, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n",
+                       BODY);
+    raw_open(harness, &raw);
+    stream_read_stop(raw.stream);
+    for (int i = 0; i < ASKED; i++)
+        raw_send_bytes(&raw, slice_make(request, (size_t)len + BODY));
+    while (harness->closes < harness->requests || harness->requests == 0)
+        loop_turn(harness->loop);
+    struct boot_ns until = boot_add(loop_now(harness->loop).boot, SPAN_MS(200));
+    while (boot_is_before(loop_now(harness->loop).boot, until))
+        loop_turn(harness->loop);
+    assert_true(harness->requests < ASKED / 2); /* what the kernel's buffers took, and one */
+    raw_close(&raw);
+    free(request);
 }
 
 static void head_and_old_clients_are_served_as_they_expect(void **state)
@@ -447,6 +487,8 @@ int main(void)
         CASE(an_aborted_body_is_told_and_holds_nothing),
         CASE(expect_continue_is_answered_when_the_body_is_wanted),
         CASE(an_unwanted_body_is_skipped_or_ends_the_connection),
+        CASE(an_unwanted_body_without_length_is_skipped_up_to_a_limit),
+        CASE(a_client_that_asks_without_reading_waits),
         CASE(head_and_old_clients_are_served_as_they_expect),
         CASE(a_header_that_would_split_the_answer_becomes_500),
         CASE(byte_by_byte_is_as_good_as_whole),
