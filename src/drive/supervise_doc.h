@@ -61,8 +61,8 @@ enum { SUPERVISE_GROUP_NAME_MAX = ATTEMPT_NAME_MAX + 16 };
 void supervise_group_name(const struct attempt_token *token, uint32_t rank,
                           char out[SUPERVISE_GROUP_NAME_MAX]);
 
-/* What the rank's lock file holds while its supervisor lives: it is locked (flock) for just as
- * long. */
+/* What the rank's lock file holds while its supervisor lives; it is locked
+ * (drive/supervise_lock.h) for just as long. */
 struct supervise_lock {
     int64_t pid;
     uint64_t incarnation;

@@ -6,12 +6,12 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "drive/supervise_doc.h"
+#include "drive/supervise_lock.h"
 
 enum err gang_net_make(void)
 {
@@ -42,7 +42,7 @@ enum err gang_net_find(int folder, int *out_fd)
         net = open(path, O_RDONLY | O_CLOEXEC);
     }
     /* The number was its own all the while if the lock is held still. */
-    if (net >= 0 && flock(fd, LOCK_SH | LOCK_NB) == 0) {
+    if (net >= 0 && !supervise_lock_is_held(fd)) {
         (void)close(net);
         net = -1;
     }

@@ -122,6 +122,10 @@ static void folders(const struct supervise_doc *doc, const struct sandbox_places
     args3(out, "--bind", places->work, "/work");
     args3(out, "--bind", places->scratch, "/tmp");
     args3(out, "--ro-bind", places->script, "/lq");
+    /* A lock that lives as long as process 1 inside: the driver sees by it whether anything may
+     * still run. */
+    arg(out, "--lock-file");
+    arg(out, "/lq/run");
     args3(out, "--symlink", "/tmp", "/var/tmp");
     arg(out, "--remount-ro");
     arg(out, "/");

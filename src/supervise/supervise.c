@@ -6,13 +6,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/supervisor.h"
+#include "drive/supervise_lock.h"
 #include "port/clock.h"
 #include "port/file.h"
 #include "supervise/child.h"
@@ -62,8 +62,9 @@ static enum supervise_status take_lock(struct supervise *s)
     s->lock = openat(s->folder, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (s->lock < 0)
         return SUPERVISE_BROKEN;
-    if (flock(s->lock, LOCK_EX | LOCK_NB) != 0)
-        return SUPERVISE_LOCKED;
+    enum err code = supervise_lock_take(s->lock);
+    if (code != ERR_OK)
+        return code == ERR_BUSY ? SUPERVISE_LOCKED : SUPERVISE_BROKEN;
     /* Again, now that nobody else can write one. */
     if (fstatat(s->folder, "end.json", &info, AT_SYMLINK_NOFOLLOW) == 0)
         return SUPERVISE_LOCKED;

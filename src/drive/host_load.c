@@ -1,0 +1,110 @@
+/* What the nodes have less foreign load: what others on this machine use, and not what the pool's
+ * own attempts do. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "drive/host_private.h"
+#include "port/clock.h"
+
+enum {
+    LOAD_NOISE_MILLI = 200, /* a system's own breathing is no load */
+    MEM_STEP_BYTES = 64 << 20,
+    CPU_FIELDS = 8,
+};
+
+static bool read_ticks(uint64_t *out_busy, uint64_t *out_all)
+{
+    unsigned long long v[CPU_FIELDS] = {0};
+    FILE *file = fopen("/proc/stat", "re");
+    if (file == NULL)
+        return false;
+    int got = fscanf(file, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &v[0], &v[1], &v[2],
+                     &v[3], &v[4], &v[5], &v[6], &v[7]);
+    (void)fclose(file);
+    if (got != CPU_FIELDS)
+        return false;
+    *out_all = 0;
+    for (int i = 0; i < CPU_FIELDS; i++)
+        *out_all += v[i];
+    *out_busy = *out_all - v[3] - v[4]; /* idle, waiting for disks */
+    return true;
+}
+
+static bool read_memory(uint64_t *out_available)
+{
+    char line[128];
+    unsigned long long kib = 0;
+    bool is_found = false;
+    FILE *file = fopen("/proc/meminfo", "re");
+    while (file != NULL && !is_found && fgets(line, sizeof(line), file) != NULL)
+        is_found = sscanf(line, "MemAvailable: %llu kB", &kib) == 1;
+    if (file != NULL)
+        (void)fclose(file);
+    *out_available = (uint64_t)kib * 1024;
+    return is_found;
+}
+
+/* Thousandths of cores that others used since the last measurement. */
+static uint64_t foreign_cpu_milli(const struct host *host, struct host_load *load)
+{
+    const struct clock clock = clock_system();
+    struct host_load now = {.is_known = true, .at = clock_boot(&clock)};
+    uint64_t milli = 0;
+    int64_t ours = cgroup_cpu_ms(&host->site_group);
+    now.ours_ms = ours > 0 ? ours : 0;
+    if (!read_ticks(&now.busy_ticks, &now.all_ticks))
+        return 0;
+    uint64_t all = now.all_ticks - load->all_ticks;
+    int64_t span = boot_since(now.at, load->at).ms;
+    if (load->is_known && all != 0 && span > 0 && now.busy_ticks >= load->busy_ticks) {
+        uint64_t cores = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
+        uint64_t busy = (now.busy_ticks - load->busy_ticks) * cores * 1000 / all;
+        uint64_t own = now.ours_ms > load->ours_ms
+                           ? (uint64_t)(now.ours_ms - load->ours_ms) * 1000 / (uint64_t)span
+                           : 0;
+        milli = busy > own ? busy - own : 0;
+    }
+    *load = now;
+    return milli > LOAD_NOISE_MILLI ? milli : 0;
+}
+
+/* `have` cut to the share of `total` that `left` is of it. */
+static uint64_t scaled(uint64_t have, uint64_t left, uint64_t total)
+{
+    if (left >= total || total == 0)
+        return have;
+    return (uint64_t)((__uint128_t)have * left / total);
+}
+
+void host_load_measure(const struct host *host, struct host_load *load, struct sync_node *nodes)
+{
+    const struct host_settings *settings = &host->settings;
+    uint64_t cpu_total = 0, mem_total = 0, available = 0;
+    for (uint32_t i = 0; i < settings->node_count; i++) {
+        cpu_total += settings->nodes[i].cpu_milli;
+        mem_total += settings->nodes[i].mem_bytes;
+    }
+    uint64_t cpu_left = cpu_total, mem_left = mem_total;
+    if (!settings->ignores_foreign_load) {
+        uint64_t machine = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN) * 1000;
+        uint64_t foreign = foreign_cpu_milli(host, load);
+        cpu_left = foreign < machine ? machine - foreign : 0;
+        int64_t ours = cgroup_mem_bytes(&host->site_group);
+        if (read_memory(&available))
+            mem_left = available + (uint64_t)(ours > 0 ? ours : 0);
+    }
+    for (uint32_t i = 0; i < settings->node_count; i++) {
+        const struct site_node *node = &settings->nodes[i];
+        uint64_t mem = scaled(node->mem_bytes, mem_left, mem_total);
+        nodes[i] = (struct sync_node){
+            .node = (uint16_t)i,
+            .is_up = host->base.traits.can_run,
+            .cpu_milli_free = (uint32_t)(scaled(node->cpu_milli, cpu_left, cpu_total) / 100 * 100),
+            .mem_bytes_free = mem < node->mem_bytes ? mem - mem % MEM_STEP_BYTES : mem,
+            .devices_free_count = (uint8_t)node->accelerator_count,
+        };
+        for (uint32_t d = 0; d < node->accelerator_count && d < RANK_DEVICES_MAX; d++)
+            nodes[i].devices_free[d] = (uint8_t)d;
+    }
+}

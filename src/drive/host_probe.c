@@ -1,0 +1,110 @@
+/* What this machine's kernel and tools allow, found by doing it once. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "drive/host_private.h"
+#include "drive/program.h"
+
+#define PROBE_LIMIT SPAN_S(10)
+enum { PROBE_OUTPUT_MAX = 4096, PROBE_NOTE_MAX = 120 };
+
+/* A sandbox like the real one around nothing. */
+static bool try_sandbox(const struct host *host, bool forbids_userns, struct buffer *output)
+{
+    const char *argv[24];
+    int count = 0, status = -1;
+    argv[count++] = host->bwrap;
+    argv[count++] = "--unshare-user";
+    if (forbids_userns)
+        argv[count++] = "--disable-userns";
+    static const char *const rest[] = {
+        "--unshare-pid",
+        "--unshare-ipc",
+        "--unshare-uts",
+        "--unshare-net",
+        "--die-with-parent",
+        "--cap-drop",
+        "ALL",
+        "--ro-bind",
+        "/",
+        "/",
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+        "--",
+        "/bin/true",
+    };
+    for (size_t i = 0; i < sizeof(rest) / sizeof(rest[0]); i++)
+        argv[count++] = rest[i];
+    argv[count] = NULL;
+    const struct program_run run = {.argv = argv,
+                                    .uid = host->is_root ? HOST_USER_FIRST : 0,
+                                    .gid = host->is_root ? HOST_USER_FIRST : 0,
+                                    .limit = PROBE_LIMIT,
+                                    .takes_errors = true};
+    buffer_reset(output);
+    return program_run(&run, output, &status) == ERR_OK && status == 0;
+}
+
+static void probe_sandbox(struct host *host)
+{
+    struct driver_traits *traits = &host->base.traits;
+    char path[PROGRAM_PATH_MAX];
+    struct buffer output;
+    if (program_find("bwrap", path) != ERR_OK) {
+        driver_note(traits, "no attempt can run: bubblewrap (bwrap) is not installed");
+        return;
+    }
+    (void)snprintf(host->bwrap, sizeof(host->bwrap), "%s", path);
+    buffer_init(&output, PROBE_OUTPUT_MAX);
+    traits->can_run = try_sandbox(host, true, &output);
+    if (!traits->can_run) {
+        host->has_nested_userns = true;
+        traits->can_run = try_sandbox(host, false, &output);
+        if (traits->can_run)
+            driver_note(traits, "programs may make user namespaces of their own: this bubblewrap "
+                                "cannot forbid it");
+    }
+    if (!traits->can_run) {
+        struct slice line = buffer_slice(&output), rest;
+        (void)slice_cut(line, '\n', &line, &rest);
+        if (line.len > PROBE_NOTE_MAX)
+            line.len = PROBE_NOTE_MAX;
+        driver_note(traits,
+                    "no attempt can run: the sandbox does not start (%.*s); unprivileged "
+                    "user namespaces must be allowed",
+                    SLICE_ARG(line));
+    }
+    buffer_deinit(&output);
+}
+
+/* Whether a supervisor may make a network for a gang. */
+static void probe_network(struct host *host)
+{
+    char path[PROGRAM_PATH_MAX];
+    struct buffer output;
+    int status = -1;
+    buffer_init(&output, PROBE_OUTPUT_MAX);
+    if (host->is_root && program_find("unshare", path) == ERR_OK) {
+        const char *argv[] = {path, "--net", "--mount", "/bin/true", NULL};
+        const struct program_run run = {.argv = argv, .limit = PROBE_LIMIT};
+        host->has_gang_network = program_run(&run, &output, &status) == ERR_OK && status == 0;
+    }
+    buffer_deinit(&output);
+    host->base.traits.isolates_network = host->has_gang_network && !host->settings.has_host_network;
+    if (host->settings.has_host_network)
+        driver_note(&host->base.traits, "programs share the host's network, as the operator chose");
+    else if (!host->has_gang_network)
+        driver_note(&host->base.traits, "gangs share the host's network: only root can give them "
+                                        "one of their own");
+}
+
+void host_probe(struct host *host)
+{
+    probe_sandbox(host);
+    probe_network(host);
+    driver_note(&host->base.traits, "container images are not run here: jobs with `image` are "
+                                    "refused");
+}
