@@ -358,7 +358,7 @@ enum err sql_open(struct sql *sql, const struct sql_config *config, struct fault
     if (!err && config->schema)
         err = config->is_read_only ? check_present(sql, config->schema, fault)
                                    : sql_migrate(sql, config->schema, fault);
-    if (!err && !config->is_read_only)
+    if (!err && config->schema && !config->is_read_only)
         err = settle(sql, fault);
     if (err)
         sql_close(sql);
