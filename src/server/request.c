@@ -336,6 +336,8 @@ static void store_replied(void *context, struct store_reply *reply)
     request->pending--;
     if (request->is_closed) {
         requests_release(request);
+    } else if (reply->err != ERR_OK && request->is_answered) {
+        http_exchange_abort(request->exchange); /* a stream has begun: its reader sees a failure */
     } else if (reply->err == ERR_OK) {
         wait->done(request, &reply->answer);
     } else if (reply->err == ERR_NOT_FOUND && wait->is_maybe) {
@@ -360,7 +362,9 @@ static void query_store(struct request *request, const struct store_query *query
     }
     *wait = (struct store_wait){request, done, is_maybe};
     enum err err = store_reader_submit(request->server->reader, query, store_replied, wait);
-    if (err != ERR_OK)
+    if (err != ERR_OK && request->is_answered)
+        http_exchange_abort(request->exchange);
+    else if (err != ERR_OK)
         request_problem(request, http_problem_status(err), err_name(err),
                         "the store is busy; try again");
     else

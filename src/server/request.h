@@ -42,6 +42,7 @@ struct server {
     struct core_host *host;
     struct directory *directory;
     struct chunks *chunks;
+    struct worker *chunk_worker; /* content is read and written on it */
     struct log_store *logs;
     struct catalogue catalogue;
     struct arena catalogue_arena;

@@ -13,13 +13,20 @@
 #include "port/clock.h"
 #include "port/entropy.h"
 #include "port/file.h"
+#include "port/worker.h"
 #include "server/api.h"
 #include "server/identity.h"
 #include "server/logs.h"
 #include "server/watch.h"
 #include "wire/catalogue.h"
 
-enum { CATALOGUE_BYTES_MAX = 4 << 20, READER_THREADS = 1, DRAIN_MS = 3000, WAITING_MAX = 65536 };
+enum {
+    CHUNK_JOBS_MAX = 256,
+    CATALOGUE_BYTES_MAX = 4 << 20,
+    READER_THREADS = 1,
+    DRAIN_MS = 3000,
+    WAITING_MAX = 65536
+};
 
 void server_options_default(struct server_options *out)
 {
@@ -152,6 +159,8 @@ static enum err open_store(struct server *server, struct arena *arena, struct fa
         err = chunks_open_folder(arena_printf(arena, "%s/chunks", options->state_folder),
                                  options->jurisdiction, &server->chunks, fault);
     if (err == ERR_OK)
+        err = worker_create(server->loop, "lq-chunks", CHUNK_JOBS_MAX, &server->chunk_worker);
+    if (err == ERR_OK)
         err = log_store_open(arena_printf(arena, "%s/logs", options->state_folder), &server->logs,
                              fault);
     return err;
@@ -247,6 +256,7 @@ static void server_close(struct server *server)
     http_server_destroy(server->http);
     store_reader_destroy(server->reader);
     log_store_close(server->logs);
+    worker_destroy(server->chunk_worker);
     chunks_close(server->chunks);
     store_db_close(server->db);
     identity_close(server);
