@@ -133,8 +133,9 @@ void job_place(const struct server_job *job, struct place_job *out)
                               .spec = &job->spec->spec,
                               .tenant = job->row.tenant,
                               .created_at = job->row.created_at,
-                              .array_index = job->row.array_index,
-                              .avoid = job->row.last_site};
+                              .array_index = job->row.array_index};
+    if (job->is_avoiding)
+        out->avoid = job->row.last_site;
     if (checkpoint == NULL)
         return;
     out->has_restore = true;
@@ -157,8 +158,16 @@ void job_timer_arm(struct server_core *core, struct server_job *job, struct now 
             due = boot_min(due, job->gate_at);
         if (!job->is_gated && !job->is_queued)
             due = boot_min(due, job->retry_at);
+        if (job->is_queued && job->is_avoiding)
+            due = boot_min(due, job->avoid_until);
     }
     timer_set(core, &job->timer, due);
+}
+
+void job_avoid(struct server_job *job, struct now now)
+{
+    job->is_avoiding = !id_is_none(job->row.last_site.id);
+    job->avoid_until = boot_add(now.boot, SPAN_MS(SERVER_AVOID_MS));
 }
 
 void job_enqueue(struct server_core *core, struct server_job *job, struct now now)
@@ -198,6 +207,12 @@ void job_tick(struct step *step, struct server_job *job)
     }
     if (job->is_gated && !job_is_gated(core, job, step->now))
         gate_remove(core, job);
+    /* Another site "could" take it, but has not: its measured load may never go away. */
+    if (job->is_avoiding && !boot_is_before(step->now.boot, job->avoid_until)) {
+        job->is_avoiding = false;
+        if (job->is_queued)
+            job_dequeue(core, job);
+    }
     if (!job->is_gated && !job->is_queued)
         job_enqueue(core, job, step->now);
     else
@@ -277,8 +292,11 @@ void job_after_attempt(struct step *step, struct server_job *job, const struct a
     }
     job->row.program_failures += blame == BLAME_PROGRAM;
     job->row.infra_failures += blame == BLAME_SITE;
-    if (is_to_avoid(row, blame))
+    job->is_avoiding = false;
+    if (is_to_avoid(row, blame)) {
         job->row.last_site = row->site;
+        job_avoid(job, step->now);
+    }
     job_move(step, job, next_state(job, row, blame));
     job_save(step, job, JOB_ACTIVE, row->token.number);
     job_event(step, job);

@@ -227,6 +227,7 @@ static void start_jobs(struct step *step)
                 boot_add(step->now.boot, lease_wait(core, lease_of(core, &job->spec->spec)));
         for (struct server_tenant *at = job->tenant; at != NULL; at = at->parent)
             at->pending += job->row.state == JOB_PENDING;
+        job_avoid(job, step->now);
         if (job->attempt != NULL)
             start_attempt(step, job->attempt);
         else if (!job->is_queued && !job->is_gated)

@@ -42,6 +42,7 @@ enum {
     SERVER_RESEND_MAX_MS = 1000,
     SERVER_RETRY_MIN_MS = 1000, /* rest after the second failure of the infrastructure; doubles */
     SERVER_RETRY_MAX_MS = 30000,
+    SERVER_AVOID_MS = 60000,
     SERVER_REPLY_ORDERS_MAX = 4 << 20, /* bytes of orders in one reply */
     SERVER_BODY_MAX = 4 << 20,         /* of one JSON answer */
     SERVER_EFFECTS_MAX = 256 << 20,
@@ -114,8 +115,10 @@ struct server_job {
     struct boot_ns retry_at; /* rests until then */
     struct boot_ns gate_at;  /* gated, policy lease: every older lease is over by then */
     struct server_job *gated_previous, *gated_next;
+    struct boot_ns
+        avoid_until;    /* `last_site` is not tried again before, if another could take it */
     struct money spent; /* by attempts that ended in this process's time */
-    bool is_queued, is_gated, is_overdue;
+    bool is_queued, is_gated, is_overdue, is_avoiding;
 };
 
 struct server_watermark {
@@ -299,6 +302,8 @@ struct server_job *job_add(struct server_core *core, const struct job_row *row,
 void job_save(struct step *step, struct server_job *job, enum job_state expect_state,
               uint32_t expect_attempt);
 void job_move(struct step *step, struct server_job *job, enum job_state to);
+/* It keeps away from `last_site` for a while. */
+void job_avoid(struct server_job *job, struct now now);
 /* PENDING: into the queue, the gate or rest. */
 void job_enqueue(struct server_core *core, struct server_job *job, struct now now);
 void job_dequeue(struct server_core *core, struct server_job *job);

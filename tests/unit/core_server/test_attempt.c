@@ -130,6 +130,37 @@ static void a_node_lost_sends_the_job_elsewhere(void **state)
     world_deinit(&w);
 }
 
+/* Seed 2479 of the fault simulation: the only other site that could have taken the job was loaded
+ * by others for good, and the job waited for ever. */
+static void a_site_is_avoided_for_a_while_only(void **state)
+{
+    struct world w;
+    struct job_id job;
+    struct attempt_token token;
+    struct job_spec spec = job_of(1, 4000);
+    (void)state;
+    spec.array_count = 1;
+    world_init(&w);
+    sites_join(&w);
+    struct fake_site *site = run(&w, &spec, &job, &token);
+    struct job_spec filler = job_of(2, 4000); /* the other two sites are full */
+    (void)submit(&w, &filler);
+    (void)submit(&w, &filler);
+    world_place(&w);
+    assert_int_equal(w.store.attempts.len, 3);
+    site_says(site, &token, PHASE_ENDED, OUTCOME_NODE_LOST);
+    sync_now(&w, site);
+    site_forgets(site);
+    world_place(&w);
+    assert_null(store_attempt(&w, job, 2));
+    for (int i = 0; i < 7; i++) {
+        sites_speak(&w);
+        world_wait(&w, SPAN_S(10));
+    }
+    assert_true(id_is_equal(store_attempt(&w, job, 2)->site.id, site->id.id));
+    world_deinit(&w);
+}
+
 static void failures_of_sites_have_a_budget_of_their_own(void **state)
 {
     struct world w;
@@ -609,6 +640,7 @@ int main(void)
         cmocka_unit_test(an_attempt_that_succeeds_ends_its_job),
         cmocka_unit_test(a_program_error_spends_the_jobs_retries),
         cmocka_unit_test(a_node_lost_sends_the_job_elsewhere),
+        cmocka_unit_test(a_site_is_avoided_for_a_while_only),
         cmocka_unit_test(failures_of_sites_have_a_budget_of_their_own),
         cmocka_unit_test(an_attempt_that_does_not_start_in_time_is_revoked),
         cmocka_unit_test(a_pending_job_is_cancelled_at_once),
