@@ -16,7 +16,10 @@
 
 const struct json_limits YAML_LIMITS = {256u << 10, 24, 20000};
 
-enum { JSON_GROWTH_MAX = 8 }; /* JSON text per YAML byte: "~," becomes "null," */
+enum {
+    JSON_GROWTH_MAX = 8, /* JSON text per YAML byte: "~," becomes "null," */
+    BLANK_RUN_MAX = 600,
+};
 
 struct yaml_level {
     bool is_mapping;
@@ -370,10 +373,46 @@ static enum err read_text(struct yaml_reader *reader)
     return err;
 }
 
+/* Shapes that libfyaml needs quadratic time for (a minute for 256 KiB), found by trying: they are
+ * no part of files that people write. */
+struct shape_watch {
+    size_t column;
+    size_t blank_run; /* blanks and line ends in a row */
+};
+
+static const char *watch_shape(struct shape_watch *watch, char c)
+{
+    bool is_line_end = c == '\n' || c == '\r';
+    if (c == '%' && watch->column == 0)
+        return "%directives are not taken; no line may start with a percent sign";
+    watch->column = is_line_end ? 0 : watch->column + 1;
+    watch->blank_run = is_line_end || c == ' ' || c == '\t' ? watch->blank_run + 1 : 0;
+    return watch->blank_run > BLANK_RUN_MAX ? "too many blanks or empty lines follow each other"
+                                            : NULL;
+}
+
+/* "? key" in a place where a node may start. libfyaml 0.7.12 corrupts its memory on some texts with
+ * explicit keys
+ * ("? b: <tab>:"), so they never reach it; a line of a block text that looks so has to be written
+ * otherwise. */
+static bool is_explicit_key(struct slice text, size_t at)
+{
+    char next = at + 1 < text.len ? text.data[at + 1] : '\n';
+    if (text.data[at] != '?' || strchr(" \t\r\n", next) == NULL)
+        return false;
+    size_t before = at;
+    while (before > 0 && (text.data[before - 1] == ' ' || text.data[before - 1] == '\t'))
+        before--;
+    if (before == 0 || text.data[before - 1] == '\n' || text.data[before - 1] == '\r')
+        return true;
+    return before < at && strchr("-:?", text.data[before - 1]) != NULL;
+}
+
 /* What no YAML text may hold; libfyaml is not asked. */
 static enum err check_bytes(struct yaml_reader *reader)
 {
     struct slice text = reader->text;
+    struct shape_watch watch = {0};
     for (size_t i = 0; i < text.len;) {
         size_t len = slice_utf8_len(slice_make(text.data + i, text.len - i));
         unsigned char c = (unsigned char)text.data[i];
@@ -382,6 +421,13 @@ static enum err check_bytes(struct yaml_reader *reader)
             return refuse_at(reader, json_place_of_offset(text, i), ERR_INVALID,
                              len == 0 ? "is not valid UTF-8"
                                       : "holds a control character; write it as an escape");
+        const char *odd = watch_shape(&watch, text.data[i]);
+        if (len == 3 && memcmp(text.data + i, "\xEF\xBB\xBF", 3) == 0)
+            odd = "a byte order mark stands within the text";
+        if (is_explicit_key(text, i))
+            odd = "a question mark for a key is not taken; write \"key: value\"";
+        if (odd != NULL)
+            return refuse_at(reader, json_place_of_offset(text, i), ERR_INVALID, odd);
         i += len;
     }
     return ERR_OK;

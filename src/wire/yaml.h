@@ -1,8 +1,9 @@
 /* Reading YAML 1.2 into the same values as JSON (json.h), with lines and columns in every error.
  *
  * Refused: anchors, aliases and tags (so nothing can grow by reference), duplicate keys, keys that
- * are not scalars, more than one document, %directives, tabs as indentation, invalid UTF-8, NUL and
- * other control characters, anything past the limits.
+ * are not scalars, keys after a question mark, more than one document, %directives and any line
+ * that starts with a percent sign, tabs as indentation, invalid UTF-8, NUL and other control
+ * characters, more than 600 blanks and line ends in a row, anything past the limits.
  *
  * Plain (unquoted) scalars:
  *   nothing, ~, null             null

@@ -57,7 +57,7 @@ static void a_job_file_reads_as_its_json(void **state)
     expect_json("\xEF\xBB\xBF"
                 "a: 1.5",
                 "{\"a\":1.5}");
-    expect_json("? a\n: b", "{\"a\":\"b\"}");
+    expect_json("{a: why ? x, b: ?y}", "{\"a\":\"why ? x\",\"b\":\"?y\"}");
 }
 
 static void long_quoted_texts_come_whole(void **state)
@@ -110,8 +110,10 @@ static void what_can_grow_or_mislead_is_refused(void **state)
     expect_refusal("a: 1\na: 2", ERR_INVALID, 2, 1, "twice");
     expect_refusal("a:\n  - {b: 1,\n     b: 2}", ERR_INVALID, 3, 6, "twice");
     expect_refusal("---\na: 1\n---\nb: 2", ERR_INVALID, 3, 1, "second document");
-    expect_refusal("%YAML 1.2\n---\na: 1", ERR_INVALID, 2, 1, "%directives");
-    expect_refusal("? [a]\n: b", ERR_INVALID, 1, 3, "key");
+    expect_refusal("%YAML 1.2\n---\na: 1", ERR_INVALID, 1, 1, "%directives");
+    expect_refusal("[a]: b", ERR_INVALID, 1, 1, "key");
+    expect_refusal("? a\n: b", ERR_INVALID, 1, 1, "question mark");
+    expect_refusal("- ? b: \t:", ERR_INVALID, 1, 3, "question mark");
     expect_refusal(": b", ERR_INVALID, 1, 1, "key");
     expect_refusal("a: 99999999999999999999", ERR_INVALID, 1, 4, "too large");
 }
@@ -126,6 +128,31 @@ static void broken_texts_are_refused_with_their_place(void **state)
     expect_refusal("a: b\x01", ERR_INVALID, 1, 5, "control");
     expect_refusal("é: \xFF", ERR_INVALID, 1, 4, "UTF-8");
     expect_refusal("a: \"\\ud800\"", ERR_INVALID, 1, 5, "UTF8");
+}
+
+static void runs_of_blanks_that_would_take_minutes_are_refused(void **state)
+{
+    (void)state;
+    static const struct json_limits limits = {300000, 3, 20};
+    char *text = malloc(250000);
+    assert_non_null(text);
+    const char blanks[] = {' ', '\t', '\n', '\r'};
+    for (size_t i = 0; i < sizeof(blanks); i++) {
+        struct json_document *document = NULL;
+        struct fault fault;
+        memset(text, blanks[i], 250000);
+        memcpy(text, "v: |\n  x", 8);
+        assert_int_equal(yaml_parse(slice_make(text, 250000), &limits, &document, &fault),
+                         ERR_INVALID);
+        assert_non_null(strstr(fault.message, "blanks"));
+        memcpy(text + 500, "\n  x", 4);
+        if (blanks[i] == '\n') {
+            assert_int_equal(yaml_parse(slice_make(text, 1000), &limits, &document, &fault),
+                             ERR_OK);
+            json_document_destroy(document);
+        }
+    }
+    free(text);
 }
 
 static void limits_hold(void **state)
@@ -177,6 +204,7 @@ int main(void)
         cmocka_unit_test(plain_scalars_follow_the_written_rules),
         cmocka_unit_test(what_can_grow_or_mislead_is_refused),
         cmocka_unit_test(broken_texts_are_refused_with_their_place),
+        cmocka_unit_test(runs_of_blanks_that_would_take_minutes_are_refused),
         cmocka_unit_test(limits_hold),
         cmocka_unit_test(values_point_into_the_yaml_text),
     };
