@@ -50,9 +50,9 @@ static void call_on_timer(void *context)
         }
     }
     if (link != NULL) {
-        link_kill(link, ERR_TIMEOUT,
-                  link->phase == LINK_BUSY ? "no answer within the time allowed"
-                                           : "no connection within the time allowed");
+        http_link_kill(link, ERR_TIMEOUT,
+                       link->phase == LINK_BUSY ? "no answer within the time allowed"
+                                                : "no connection within the time allowed");
         return;
     }
     struct fault fault;
@@ -159,7 +159,7 @@ void http_call_cancel(struct http_call *call)
         return;
     if (link != NULL) {
         call_unbind(call);
-        link_kill(link, ERR_CANCELLED, "the call was cancelled");
+        http_link_kill(link, ERR_CANCELLED, "the call was cancelled");
     } else {
         call_unqueue(call);
     }
@@ -199,11 +199,11 @@ void origin_dispatch(struct http_origin *origin)
         struct http_call *call = origin->queue_first;
         struct http_link *link = call->is_retried ? NULL : origin_idle_link(origin);
         if (link != NULL) {
-            link_take_call(link, call);
+            http_link_take_call(link, call);
             continue;
         }
         if (origin->link_count >= client->limits.connections_max ||
-            link_open(origin, call) != ERR_OK)
+            http_link_open(origin, call) != ERR_OK)
             break; /* the next link that ends, or the call's deadline, comes back here */
     }
 }
@@ -402,8 +402,8 @@ enum err http_call_write(struct http_call *call, struct slice bytes)
         pieces[0] = slice_make(line, http1_chunk_line(bytes.len, line));
         pieces[2] = HTTP1_CHUNK_END;
     }
-    link_send(link, pieces, 3);
-    link_after_send(link);
+    http_link_send(link, pieces, 3);
+    http_link_after_send(link);
     return link->phase == LINK_DEAD || link->is_write_dead ? ERR_CLOSED : ERR_OK;
 }
 
@@ -415,10 +415,10 @@ void http_call_finish(struct http_call *call)
     if (link == NULL || link->phase != LINK_BUSY)
         return;
     if (call->streamed_body_bytes < 0)
-        link_send(link, &HTTP1_BODY_END, 1);
+        http_link_send(link, &HTTP1_BODY_END, 1);
     else if (call->written_bytes < (uint64_t)call->streamed_body_bytes)
-        link_kill(link, ERR_CANCELLED, "the request's body was cut short by its sender");
-    link_after_send(link);
+        http_link_kill(link, ERR_CANCELLED, "the request's body was cut short by its sender");
+    http_link_after_send(link);
 }
 
 void http_call_read_stop(struct http_call *call)
@@ -435,7 +435,7 @@ void http_call_read_start(struct http_call *call)
     if (call->response_head != NULL)
         call_deadline(call, call->stall_max);
     if (call->link != NULL)
-        link_sweep_soon(call->link);
+        http_link_sweep_soon(call->link);
 }
 
 enum err http_call_peer_certificate(const struct http_call *call, struct tls_peer *out_peer)
@@ -455,7 +455,7 @@ static void client_sweep(struct http_client *client)
         struct http_link *next = link->sweep_next;
         link->is_swept = false;
         link->sweep_next = NULL;
-        link_swept(link);
+        http_link_swept(link);
         link = next;
     }
 }
@@ -492,7 +492,7 @@ void http_client_drop_idle(struct http_client *client)
     for (struct http_origin *at = client->origins; at != NULL; at = at->next)
         for (struct http_link *link = at->links; link != NULL; link = link->next)
             if (link->phase == LINK_IDLE)
-                link_kill(link, ERR_CLOSED, "dropped");
+                http_link_kill(link, ERR_CLOSED, "dropped");
 }
 
 void http_client_destroy(struct http_client *client)
@@ -506,7 +506,7 @@ void http_client_destroy(struct http_client *client)
         http_call_cancel(client->bound);
     for (struct http_origin *at = client->origins; at != NULL; at = at->next)
         for (struct http_link *link = at->links; link != NULL; link = link->next)
-            link_kill(link, ERR_CLOSED, "the client is closed");
+            http_link_kill(link, ERR_CLOSED, "the client is closed");
     while (client->sweep_first != NULL)
         client_sweep(client);
     client_drop_unused_origins(client);

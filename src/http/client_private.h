@@ -110,21 +110,21 @@ struct http_client {
 };
 
 /* ---- link.c ---- */
-enum err link_open(struct http_origin *origin, struct http_call *call) LQ_CHECKED;
+enum err http_link_open(struct http_origin *origin, struct http_call *call) LQ_CHECKED;
 /* Give an idle link its next call and send what there is of it. */
-void link_take_call(struct http_link *link, struct http_call *call);
+void http_link_take_call(struct http_link *link, struct http_call *call);
 /* Close; the sweep tells its call. */
-void link_kill(struct http_link *link, enum err why, const char *text);
-void link_sweep_soon(struct http_link *link);
-void link_swept(struct http_link *link);
-void link_free(struct http_link *link);
-void link_send(struct http_link *link, const struct slice *pieces, size_t count);
+void http_link_kill(struct http_link *link, enum err why, const char *text);
+void http_link_sweep_soon(struct http_link *link);
+void http_link_swept(struct http_link *link);
+void http_link_free(struct http_link *link);
+void http_link_send(struct http_link *link, const struct slice *pieces, size_t count);
 /* Send head and whole body, or head and the first on_drain. */
-void link_send_request(struct http_link *link);
+void http_link_send_request(struct http_link *link);
 /* Which deadline runs after something was sent. */
-void link_after_send(struct http_link *link);
+void http_link_after_send(struct http_link *link);
 /* Parse what was held back. */
-void link_resume(struct http_link *link);
+void http_link_resume(struct http_link *link);
 /* ---- client.c ---- */
 void origin_dispatch(struct http_origin *origin);
 void call_bind(struct http_call *call, struct http_link *link);

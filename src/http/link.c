@@ -12,7 +12,7 @@ static struct http_client *link_client(const struct http_link *link)
 
 /* ---- ends ---- */
 
-void link_sweep_soon(struct http_link *link)
+void http_link_sweep_soon(struct http_link *link)
 {
     struct http_client *client = link_client(link);
     if (link->is_swept)
@@ -28,7 +28,7 @@ void link_sweep_soon(struct http_link *link)
         loop_timer_set(&client->sweep, SPAN_MS(0));
 }
 
-void link_kill(struct http_link *link, enum err why, const char *text)
+void http_link_kill(struct http_link *link, enum err why, const char *text)
 {
     if (link->phase == LINK_DEAD)
         return;
@@ -43,10 +43,10 @@ void link_kill(struct http_link *link, enum err why, const char *text)
     link->connector = NULL;
     stream_close(link->stream);
     link->stream = NULL;
-    link_sweep_soon(link);
+    http_link_sweep_soon(link);
 }
 
-void link_free(struct http_link *link)
+void http_link_free(struct http_link *link)
 {
     struct http_origin *origin = link->origin;
     ASSERT(link->phase == LINK_DEAD && link->call == NULL);
@@ -78,7 +78,7 @@ static void link_stream_write(struct http_link *link, const struct slice *pieces
     if (code == ERR_CLOSED || code == ERR_IO)
         link->is_write_dead = true;
     else if (code != ERR_OK)
-        link_kill(link, code, err_name(code));
+        http_link_kill(link, code, err_name(code));
     else
         link->queued_bytes += len;
 }
@@ -92,10 +92,10 @@ static void link_flush(struct http_link *link)
         link_stream_write(link, &bytes, 1);
     buffer_reset(out);
     if (code != ERR_OK)
-        link_kill(link, code, err_name(code));
+        http_link_kill(link, code, err_name(code));
 }
 
-void link_send(struct http_link *link, const struct slice *pieces, size_t count)
+void http_link_send(struct http_link *link, const struct slice *pieces, size_t count)
 {
     if (link->tls == NULL) {
         link_stream_write(link, pieces, count);
@@ -107,7 +107,7 @@ void link_send(struct http_link *link, const struct slice *pieces, size_t count)
             size_t len = rest.len < CLIENT_TLS_SLICE_BYTES ? rest.len : CLIENT_TLS_SLICE_BYTES;
             enum err code = tls_session_write(link->tls, slice_make(rest.data, len));
             if (code == ERR_NO_MEMORY)
-                link_kill(link, code, err_name(code));
+                http_link_kill(link, code, err_name(code));
             else if (code != ERR_OK)
                 link->is_write_dead = true;
             link_flush(link);
@@ -117,7 +117,7 @@ void link_send(struct http_link *link, const struct slice *pieces, size_t count)
 }
 
 /* What runs now that (part of) the request is out: how long the server may take it, or answer. */
-void link_after_send(struct http_link *link)
+void http_link_after_send(struct http_link *link)
 {
     struct http_call *call = link->call;
     if (call == NULL || link->phase != LINK_BUSY || call->response_head != NULL)
@@ -133,29 +133,29 @@ void link_after_send(struct http_link *link)
     }
 }
 
-void link_send_request(struct http_link *link)
+void http_link_send_request(struct http_link *link)
 {
     struct http_call *call = link->call;
     const struct slice pieces[] = {buffer_slice(&call->head), buffer_slice(&call->body)};
     http1_parser_expect(link->parser, call->method);
     link->has_response_byte = false;
     call->is_request_sent = !call->has_streamed_body;
-    link_send(link, pieces, 2);
+    http_link_send(link, pieces, 2);
     if (call->has_streamed_body) {
         call->wants_drain = true;
-        link_sweep_soon(link);
+        http_link_sweep_soon(link);
     }
-    link_after_send(link);
+    http_link_after_send(link);
 }
 
-void link_take_call(struct http_link *link, struct http_call *call)
+void http_link_take_call(struct http_link *link, struct http_call *call)
 {
     ASSERT(link->phase == LINK_IDLE && link->call == NULL);
     link->origin->idle_count--;
     loop_timer_stop(&link->idle_timer);
     link->phase = LINK_BUSY;
     call_bind(call, link);
-    link_send_request(link);
+    http_link_send_request(link);
 }
 
 /* ---- answers ---- */
@@ -166,7 +166,7 @@ static void link_go_idle(struct http_link *link)
     link->phase = LINK_IDLE;
     origin->idle_count++;
     if (origin->idle_count > origin->client->limits.idle_max && origin->queue_first == NULL)
-        link_kill(link, ERR_CLOSED, "enough idle connections");
+        http_link_kill(link, ERR_CLOSED, "enough idle connections");
     else
         loop_timer_set(&link->idle_timer, origin->client->limits.idle_life);
 }
@@ -181,7 +181,7 @@ static void link_response_whole(struct http_link *link, bool is_reusable)
         stream_pending(link->stream) == 0)
         link_go_idle(link);
     else
-        link_kill(link, ERR_CLOSED, "the connection ended with the answer");
+        http_link_kill(link, ERR_CLOSED, "the connection ended with the answer");
     call_done(call, ERR_OK, NULL);
     origin_dispatch(origin);
 }
@@ -192,13 +192,14 @@ static void link_on_head(struct http_link *link, const struct http1_head *head)
     if (head->status < 200) {
         link->is_informational = head->status != 101;
         if (head->status == 101)
-            link_kill(link, ERR_INVALID, "the server switches protocols, which was not asked for");
+            http_link_kill(link, ERR_INVALID,
+                           "the server switches protocols, which was not asked for");
         return;
     }
     call->response_head = head;
     if (!call->is_response_streamed && head->has_content_length &&
         head->content_length > call->response_bytes_max && head->has_body) {
-        link_kill(link, ERR_LIMIT, "the answer is longer than the limit");
+        http_link_kill(link, ERR_LIMIT, "the answer is longer than the limit");
         return;
     }
     call_deadline(call, call->stall_max);
@@ -211,7 +212,7 @@ static void link_on_body(struct http_link *link, struct slice bytes)
     struct http_call *call = link->call;
     call->response_bytes += bytes.len;
     if (call->response_bytes_max != 0 && call->response_bytes > call->response_bytes_max) {
-        link_kill(link, ERR_LIMIT, "the answer is longer than the limit");
+        http_link_kill(link, ERR_LIMIT, "the answer is longer than the limit");
         return;
     }
     call_deadline(call, call->stall_max);
@@ -219,7 +220,7 @@ static void link_on_body(struct http_link *link, struct slice bytes)
         buffer_append(&call->response, bytes);
         enum err code = buffer_status(&call->response);
         if (code != ERR_OK)
-            link_kill(link, code, err_name(code));
+            http_link_kill(link, code, err_name(code));
     } else if (call->events->on_bytes != NULL) {
         call->events->on_bytes(call->context, call, bytes);
     }
@@ -262,7 +263,7 @@ static void link_parse(struct http_link *link, struct slice *rest)
         if (used > 0)
             *rest = slice_make(rest->data + used, rest->len - used);
         if (code != ERR_OK) {
-            link_kill(link, code == ERR_LIMIT ? ERR_LIMIT : ERR_INVALID, fault.message);
+            http_link_kill(link, code == ERR_LIMIT ? ERR_LIMIT : ERR_INVALID, fault.message);
             break;
         }
         link_on_event(link, &event, rest->len > 0);
@@ -275,7 +276,7 @@ static void link_take(struct http_link *link, struct slice bytes)
     if (link->phase == LINK_DEAD)
         return;
     if (link->phase == LINK_IDLE) {
-        link_kill(link, ERR_INVALID, "bytes came that nobody asked for");
+        http_link_kill(link, ERR_INVALID, "bytes came that nobody asked for");
         return;
     }
     link->has_response_byte = true;
@@ -286,14 +287,14 @@ static void link_take(struct http_link *link, struct slice bytes)
     buffer_append(&link->inbox, bytes);
     enum err code = buffer_status(&link->inbox);
     if (code != ERR_OK)
-        link_kill(link, code, err_name(code));
+        http_link_kill(link, code, err_name(code));
     else if (!link->call->is_paused)
-        link_resume(link);
+        http_link_resume(link);
 }
 
 static void link_finish_at_end(struct http_link *link);
 
-void link_resume(struct http_link *link)
+void http_link_resume(struct http_link *link)
 {
     if (link->is_parsing || !link_can_parse(link))
         return;
@@ -305,7 +306,7 @@ void link_resume(struct http_link *link)
     if (link_can_parse(link) && link->is_peer_ended)
         link_finish_at_end(link);
     else if (link_can_parse(link) && stream_read_start(link->stream) != ERR_OK)
-        link_kill(link, ERR_CLOSED, "the server closed the connection");
+        http_link_kill(link, ERR_CLOSED, "the server closed the connection");
 }
 
 /* The server ended its side: that completes some answers and cuts others. */
@@ -316,14 +317,14 @@ static void link_finish_at_end(struct http_link *link)
         http1_parse_eof(link->parser, &event, NULL) == ERR_OK && event.type == HTTP1_EVENT_END)
         link_response_whole(link, false);
     else
-        link_kill(link, ERR_CLOSED, "the server closed the connection");
+        http_link_kill(link, ERR_CLOSED, "the server closed the connection");
 }
 
 static void link_peer_ended(struct http_link *link)
 {
     link->is_peer_ended = true;
     bool is_held_back = link->phase == LINK_BUSY && link->call != NULL && link->call->is_paused;
-    if (!is_held_back) /* else link_resume goes on when the caller takes the rest */
+    if (!is_held_back) /* else http_link_resume goes on when the caller takes the rest */
         link_finish_at_end(link);
 }
 
@@ -333,7 +334,7 @@ static void link_ready(struct http_link *link)
 {
     link->phase = LINK_BUSY;
     if (link->call != NULL)
-        link_send_request(link);
+        http_link_send_request(link);
     else
         link_go_idle(link);
 }
@@ -360,7 +361,7 @@ static void link_take_tls(struct http_link *link, struct slice bytes)
         return;
     }
     link->fault = fault;
-    link_kill(link, code, fault.message);
+    http_link_kill(link, code, fault.message);
 }
 
 static void link_on_bytes(void *context, struct slice bytes)
@@ -383,9 +384,9 @@ static void link_on_end(void *context, enum err why)
     if (why == ERR_OK && link->phase != LINK_HANDSHAKE)
         link_peer_ended(link);
     else
-        link_kill(link, ERR_CLOSED,
-                  link->phase == LINK_HANDSHAKE ? "the server ended the TLS handshake"
-                                                : "the connection broke");
+        http_link_kill(link, ERR_CLOSED,
+                       link->phase == LINK_HANDSHAKE ? "the server ended the TLS handshake"
+                                                     : "the connection broke");
 }
 
 static void link_on_drain(void *context)
@@ -394,7 +395,7 @@ static void link_on_drain(void *context)
     struct http_call *call = link->call;
     if (link->phase != LINK_BUSY || call == NULL)
         return;
-    link_after_send(link);
+    http_link_after_send(link);
     if (call->has_streamed_body && !call->is_request_sent && call->events->on_drain != NULL)
         call->events->on_drain(call->context, call);
 }
@@ -420,14 +421,14 @@ static void link_begin_tls(struct http_link *link)
     enum err code = tls_session_create_client(link->origin->tls, link->origin->host,
                                               &client->ciphertext, &link->tls);
     if (code != ERR_OK) {
-        link_kill(link, code, "cannot set up TLS");
+        http_link_kill(link, code, "cannot set up TLS");
         return;
     }
     link->phase = LINK_HANDSHAKE;
     code = tls_session_read(link->tls, client->plain, sizeof(client->plain), &len, &link->fault);
     link_flush(link);
     if (code != ERR_BUSY)
-        link_kill(link, code == ERR_OK ? ERR_INVALID : code, "TLS did not begin");
+        http_link_kill(link, code == ERR_OK ? ERR_INVALID : code, "TLS did not begin");
 }
 
 static void link_on_connect(void *context, enum err code, struct stream *stream)
@@ -439,14 +440,14 @@ static void link_on_connect(void *context, enum err code, struct stream *stream)
                            : code == ERR_CLOSED  ? "the connection was refused"
                            : code == ERR_TIMEOUT ? "no connection within the time allowed"
                                                  : "cannot connect";
-        link_kill(link, code, text);
+        http_link_kill(link, code, text);
         return;
     }
     link->stream = stream;
     stream_listen(stream, &link_events, link);
     stream_pending_limit(stream, SIZE_MAX);
     if (stream_read_start(stream) != ERR_OK)
-        link_kill(link, ERR_CLOSED, "the connection broke");
+        http_link_kill(link, ERR_CLOSED, "the connection broke");
     else if (link->origin->tls != NULL)
         link_begin_tls(link);
     else
@@ -455,10 +456,10 @@ static void link_on_connect(void *context, enum err code, struct stream *stream)
 
 static void link_on_idle_over(void *context)
 {
-    link_kill(context, ERR_CLOSED, "idle for long enough");
+    http_link_kill(context, ERR_CLOSED, "idle for long enough");
 }
 
-enum err link_open(struct http_origin *origin, struct http_call *call)
+enum err http_link_open(struct http_origin *origin, struct http_call *call)
 {
     struct http_link *link = calloc(1, sizeof(*link));
     if (link == NULL)
@@ -496,7 +497,7 @@ static bool call_may_be_sent_again(const struct http_link *link, const struct ht
            call->is_idempotent && !call->has_streamed_body && !call->is_retried;
 }
 
-void link_swept(struct http_link *link)
+void http_link_swept(struct http_link *link)
 {
     struct http_call *call = link->call;
     struct http_origin *origin = link->origin;
@@ -506,7 +507,7 @@ void link_swept(struct http_link *link)
             if (call->events->on_drain != NULL)
                 call->events->on_drain(call->context, call);
         }
-        link_resume(link);
+        http_link_resume(link);
         return;
     }
     if (call != NULL) {
@@ -519,6 +520,6 @@ void link_swept(struct http_link *link)
         }
     }
     if (!link->is_swept)
-        link_free(link);
+        http_link_free(link);
     origin_dispatch(origin);
 }
