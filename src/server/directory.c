@@ -271,19 +271,19 @@ static const struct entry *entry_by_id(const struct directory *directory, enum d
 
 const struct user *directory_user(const struct directory *directory, struct user_id id)
 {
-    const struct entry *entry = entry_by_id(directory, DOC_USER, id.id, "user");
+    const struct entry *entry = entry_by_id(directory, DOC_USER, id.id, ID_PREFIX_USER);
     return entry == NULL ? NULL : &entry->value.user;
 }
 
 const struct api_token *directory_token(const struct directory *directory, struct token_id id)
 {
-    const struct entry *entry = entry_by_id(directory, DOC_TOKEN, id.id, "token");
+    const struct entry *entry = entry_by_id(directory, DOC_TOKEN, id.id, ID_PREFIX_TOKEN);
     return entry == NULL ? NULL : &entry->value.api_token;
 }
 
 const struct site *directory_site_by_id(const struct directory *directory, struct site_id id)
 {
-    const struct entry *entry = entry_by_id(directory, DOC_SITE, id.id, "site");
+    const struct entry *entry = entry_by_id(directory, DOC_SITE, id.id, ID_PREFIX_SITE);
     return entry == NULL ? NULL : &entry->value.site;
 }
 
