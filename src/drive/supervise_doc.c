@@ -59,7 +59,7 @@ static void put_group(struct json_writer *writer, const struct supervise_doc *do
             json_put_text(writer, PART_NAMES[part], doc->node_group.folder[part]);
     json_put_u64(writer, "cpu_milli", doc->limits.cpu_milli);
     json_put_u64(writer, "mem_bytes", doc->limits.mem_bytes);
-    json_put_u64(writer, "pids", doc->limits.pids);
+    json_put_u64(writer, "pids_max", doc->limits.pids);
     json_end_object(writer);
 }
 
@@ -182,7 +182,7 @@ static enum err get_group(struct json_value root, struct supervise_doc *doc, str
     if (code == ERR_OK)
         code = json_get_u64(group, "mem_bytes", 0, UINT64_MAX, &doc->limits.mem_bytes, fault);
     if (code == ERR_OK)
-        code = json_get_u32(group, "pids", 0, UINT32_MAX, &doc->limits.pids, fault);
+        code = json_get_u32(group, "pids_max", 0, UINT32_MAX, &doc->limits.pids, fault);
     return code;
 }
 

@@ -14,11 +14,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "supervise/sandbox.h"
-
 enum {
     NOFILE_MAX = 65536,
     GROUPS_MAX = 16,
+    BWRAP_ARGS_MAX = 6,
     EXIT_NOT_MADE = 126,
     STAGE_BYTES = 65536, /* of a small memory file system that holds three folder names */
 };
@@ -103,6 +102,7 @@ static enum err make_args(struct child_exec *exec, struct fault *fault)
         .is_run_direct = is_direct(exec->script, "run"),
     };
     struct buffer args;
+    sandbox_command(&places, &exec->command);
     buffer_init(&args, SANDBOX_ARGS_BYTES_MAX);
     code = sandbox_args(exec->doc, &places, &args);
     if (code == ERR_OK)
@@ -123,6 +123,7 @@ enum err child_exec_prepare(struct child_exec *exec, const struct child *child, 
     uint32_t gid = child->doc->uid != 0 ? child->doc->gid : (uint32_t)getgid();
     *exec = (struct child_exec){.doc = child->doc,
                                 .group = &child->group,
+                                .folder = child->folder,
                                 .work = child->work,
                                 .scratch = child->scratch,
                                 .args = -1,
@@ -194,20 +195,28 @@ static void show_folder(const struct child_exec *exec, const char *name, int fd)
     char path[64], from[64];
     (void)snprintf(path, sizeof(path), "%s/%s", exec->stage, name);
     (void)snprintf(from, sizeof(from), "/proc/self/fd/%d", fd);
-    if (mkdir(path, 0755) != 0 || mount(from, path, NULL, MS_BIND, NULL) != 0)
+    if (fd < 0 || mkdir(path, 0755) != 0 || mount(from, path, NULL, MS_BIND, NULL) != 0)
         give_up(exec, name);
 }
 
 static void make_stage(const struct child_exec *exec)
 {
-    char options[64];
+    char options[64], path[CHILD_EXEC_PATH_MAX];
+    if (folder_path(exec->folder, path) != ERR_OK)
+        give_up(exec, "the rank's folder");
     (void)snprintf(options, sizeof(options), "mode=0755,size=%d", STAGE_BYTES);
-    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-        mount("lingqu", exec->stage, "tmpfs", MS_NOSUID | MS_NODEV, options) != 0)
+    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
         give_up(exec, "a view of the file systems of its own");
-    show_folder(exec, "work", exec->work);
-    show_folder(exec, "scratch", exec->scratch);
-    show_folder(exec, "script", exec->script);
+    /* Descriptors from before belong to the old view and cannot be shown in this one. */
+    int folder = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int work = openat(folder, "work", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int scratch = openat(folder, "scratch", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int script = openat(folder, "script", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (mount("lingqu", exec->stage, "tmpfs", MS_NOSUID | MS_NODEV, options) != 0)
+        give_up(exec, exec->stage);
+    show_folder(exec, "work", work);
+    show_folder(exec, "scratch", scratch);
+    show_folder(exec, "script", script);
 }
 
 /* The groups that own the given devices, so that their files open. Never root's. */
@@ -279,9 +288,11 @@ _Noreturn void child_exec_run(const struct child_exec *exec)
         _exit(EXIT_NOT_MADE);
     (void)snprintf(args, sizeof(args), "%d", exec->args);
     (void)snprintf(status, sizeof(status), "%d", exec->status);
-    char *const argv[] = {
-        (char[]){"bwrap"}, (char[]){"--args"}, args, (char[]){"--json-status-fd"}, status, NULL};
-    char *const env[] = {(char[]){"PATH=/usr/bin:/bin"}, NULL};
-    (void)execve(exec->doc->bwrap.data, argv, env);
+    const char *argv[BWRAP_ARGS_MAX + SANDBOX_COMMAND_MAX + 1] = {
+        "bwrap", "--args", args, "--json-status-fd", status, "--"};
+    for (uint32_t i = 0; i < exec->command.count; i++)
+        argv[BWRAP_ARGS_MAX + i] = exec->command.argv[i];
+    const char *const env[] = {"PATH=/usr/bin:/bin", NULL};
+    (void)execve(exec->doc->bwrap.data, (char *const *)argv, (char *const *)env);
     give_up(exec, exec->doc->bwrap.data);
 }

@@ -134,20 +134,21 @@ static void folders(const struct supervise_doc *doc, const struct sandbox_places
 }
 
 /* Only constants come together here; the job's own text stays in its files. */
-static void command(const struct sandbox_places *places, struct buffer *out)
+void sandbox_command(const struct sandbox_places *places, struct sandbox_command *out)
 {
-    arg(out, "--");
+    *out = (struct sandbox_command){.count = 0};
     if (!places->has_setup) {
         if (!places->is_run_direct)
-            arg(out, "/bin/sh");
-        arg(out, "/lq/run");
+            out->argv[out->count++] = "/bin/sh";
+        out->argv[out->count++] = "/lq/run";
         return;
     }
-    char text[96];
-    (void)snprintf(text, sizeof(text), "%s && exec %s",
+    (void)snprintf(out->text, sizeof(out->text), "%s && exec %s",
                    places->is_setup_direct ? "/lq/setup" : "/bin/sh -e /lq/setup",
                    places->is_run_direct ? "/lq/run" : "/bin/sh /lq/run");
-    args3(out, "/bin/sh", "-c", text);
+    out->argv[out->count++] = "/bin/sh";
+    out->argv[out->count++] = "-c";
+    out->argv[out->count++] = out->text;
 }
 
 enum err sandbox_args(const struct supervise_doc *doc, const struct sandbox_places *places,
@@ -167,6 +168,5 @@ enum err sandbox_args(const struct supervise_doc *doc, const struct sandbox_plac
         arg_slice(out, doc->envs[i].key);
         arg_slice(out, doc->envs[i].value);
     }
-    command(places, out);
     return buffer_status(out);
 }

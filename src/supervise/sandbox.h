@@ -20,4 +20,13 @@ struct sandbox_places { /* paths as seen by bubblewrap */
 enum err sandbox_args(const struct supervise_doc *doc, const struct sandbox_places *places,
                       struct buffer *out) LQ_CHECKED;
 
+/* What runs inside: constants only. `out` points into itself: do not copy it. */
+enum { SANDBOX_COMMAND_MAX = 3 };
+struct sandbox_command {
+    const char *argv[SANDBOX_COMMAND_MAX];
+    uint32_t count;
+    char text[96];
+};
+void sandbox_command(const struct sandbox_places *places, struct sandbox_command *out);
+
 #endif
