@@ -215,20 +215,26 @@ static void start_message(struct http1_parser *parser)
     parser->is_complete = false;
 }
 
-/* What may stand in a head at all; `before` is the byte before the first of them. */
+/* What may stand in a head at all. `bytes` are up to the end of one line; `before` is the byte
+ * before them. */
 static const char *odd_byte(struct slice bytes, char before)
 {
-    for (size_t i = 0; i < bytes.len; i++) {
-        unsigned char c = (unsigned char)bytes.data[i];
-        if (c == '\n' && before != '\r')
-            return "a line ends with a bare LF; CR LF is wanted";
-        if (c != '\n' && before == '\r')
-            return "a CR stands without its LF";
-        if ((c < 0x20 && c != '\r' && c != '\n' && c != '\t') || c == 0x7F)
-            return "the head holds control characters";
-        before = bytes.data[i];
-    }
-    return NULL;
+    static const char *const lone_cr = "a CR stands without its LF";
+    size_t len = bytes.len;
+    bool is_line_end = bytes.data[len - 1] == '\n';
+    if (before == '\r')
+        return is_line_end && len == 1 ? NULL : lone_cr;
+    if (is_line_end && (len == 1 || bytes.data[len - 2] != '\r'))
+        return "a line ends with a bare LF; CR LF is wanted";
+    if (is_line_end)
+        len -= 2;
+    else if (bytes.data[len - 1] == '\r')
+        len--; /* its LF may be on the way */
+    struct slice inner = slice_make(bytes.data, len);
+    if (!http1_has_control(inner))
+        return NULL;
+    return memchr(inner.data, '\r', inner.len) != NULL ? lone_cr
+                                                       : "the head holds control characters";
 }
 
 static bool is_too_long(struct http1_parser *parser, size_t more)

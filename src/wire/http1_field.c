@@ -1,7 +1,7 @@
 /* Names and values of headers. */
 #include <string.h>
 
-#include "wire/http1.h"
+#include "wire/http1_private.h"
 
 static char lower(char c)
 {
@@ -17,31 +17,39 @@ bool http1_is_name_equal(struct slice a, const char *b)
     return b[a.len] == '\0';
 }
 
-/* RFC 9110 section 5.6.2. */
-static bool is_token_char(char c)
+/* RFC 9110 section 5.6.2: a bit for each character below 128. */
+static bool is_token_char(unsigned char c)
 {
-    if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))
-        return true;
-    return c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL;
+    static const uint64_t token_bits[2] = {
+        0x03ff6cfa00000000u, /* ! # $ % & ' * + - . 0-9 */
+        0x57ffffffc7fffffeu, /* A-Z ^ _ ` a-z | ~ */
+    };
+    return c < 128 && (token_bits[c >> 6] >> (c & 63) & 1) != 0;
 }
 
 bool http1_is_token(struct slice text)
 {
     for (size_t i = 0; i < text.len; i++) {
-        if (!is_token_char(text.data[i]))
+        if (!is_token_char((unsigned char)text.data[i]))
             return false;
     }
     return text.len > 0;
 }
 
+bool http1_has_control(struct slice bytes)
+{
+    unsigned found = 0; /* no early way out: so the compiler can take many bytes at once */
+    for (size_t i = 0; i < bytes.len; i++) {
+        unsigned char c = (unsigned char)bytes.data[i];
+        found |= (unsigned)(c < 0x20) & (unsigned)(c != '\t');
+        found |= (unsigned)(c == 0x7F);
+    }
+    return found != 0;
+}
+
 bool http1_is_value(struct slice text)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.data[i];
-        if ((c < 0x20 && c != '\t') || c == 0x7F)
-            return false;
-    }
-    return slice_is_equal(text, slice_trim(text));
+    return !http1_has_control(text) && slice_is_equal(text, slice_trim(text));
 }
 
 const struct http1_header *http1_head_find(const struct http1_head *head, const char *name)

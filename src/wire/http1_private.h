@@ -19,4 +19,7 @@ struct http1_refusal http1_head_read(struct slice bytes, enum http1_side side,
                                      const struct http1_limits *limits, struct vector *headers,
                                      struct http1_head *out_head);
 
+/* Any byte that no header value may hold: below 32 but for tabs, and 127. */
+bool http1_has_control(struct slice bytes);
+
 #endif
