@@ -39,6 +39,7 @@ struct agent_core *agent_core_create(const struct protocol_rules *rules,
     core->gap = core->idle_gap = SPAN_MS(SYNC_GAP_MS);
     core->told.usage_every = USAGE_EVERY_DEFAULT;
     core->wants_inventory = true;
+    core->list_due = BOOT_NEVER;
 
     strmap_init(&core->attempts, 4 * SYNC_ATTEMPTS_MAX, 0);
     vector_init(&core->open, sizeof(struct agent_attempt *), 4 * SYNC_ATTEMPTS_MAX);
@@ -143,8 +144,30 @@ static void on_boot(struct agent_core *core)
     /* The oldest record still held: the server may want it again. */
     core->is_reading_usage = true;
     agent_output_add(core, AGENT_READ_USAGE)->after = 0;
+    core->list_due = core->now.boot;
     core->sync_due = core->now.boot;
     core->has_news = true;
+}
+
+static void on_names(struct agent_core *core, bool is_known, const struct attempt_token *tokens,
+                     uint32_t count)
+{
+    if (!is_known) {
+        core->list_due = boot_add(core->now.boot, core->settings.engine_retry);
+        return;
+    }
+    for (uint32_t i = 0; core->rules->journal_loss_is_unknown && i < count; i++)
+        agent_attempt_found(core, &tokens[i]);
+    core->is_changed = core->is_changed || !core->is_listed;
+    core->is_listed = true;
+}
+
+static void tick_list(struct agent_core *core)
+{
+    if (!agent_is_due(core, core->list_due))
+        return;
+    core->list_due = BOOT_NEVER;
+    agent_output_add(core, AGENT_LIST_ENGINE);
 }
 
 static void on_capacity(struct agent_core *core, const struct sync_node *nodes, uint32_t count)
@@ -218,6 +241,9 @@ static void on_event(struct agent_core *core, const struct agent_event *event)
     case AGENT_USAGE:
         agent_on_usage(core, event->usage.after, event->usage.records, event->usage.count);
         break;
+    case AGENT_ENGINE_NAMES:
+        on_names(core, event->names.is_known, event->names.tokens, event->names.count);
+        break;
     case AGENT_TICK:
     case AGENT_EVENT_KIND_COUNT_:
         break;
@@ -254,6 +280,7 @@ void agent_core_step(struct agent_core *core, const struct agent_event *event, s
     agent_step_begin(core, now, effects);
     write_late(core);
     on_event(core, event);
+    tick_list(core);
     tick_attempts(core);
     agent_usage_tick(core);
     agent_retained_trim(core);
@@ -275,7 +302,7 @@ static struct boot_ns attempt_due(const struct agent_attempt *attempt)
 
 struct boot_ns agent_core_due(const struct agent_core *core)
 {
-    struct boot_ns due = agent_sync_due(core);
+    struct boot_ns due = boot_min(agent_sync_due(core), core->list_due);
     for (size_t i = 0; i < core->open.len; i++)
         due = boot_min(due, attempt_due(*(struct agent_attempt **)vector_at(&core->open, i)));
     if (core->retained.len != 0 && core->told.retain.ms > 0) {

@@ -60,14 +60,15 @@ enum err agent_core_load_usage(struct agent_core *core,
 enum agent_event_kind {
     AGENT_BOOT, /* after loading: reconcile every live attempt with the engine by name */
     AGENT_TICK,
-    AGENT_SYNC_REPLY,  /* bytes of a reply */
-    AGENT_SYNC_FAILED, /* connection, timeout or HTTP error of request_seq */
-    AGENT_GATE,        /* a message from a supervisor */
-    AGENT_ENGINE_DONE, /* the engine's answer to a call */
-    AGENT_CAPACITY,    /* nodes as measured now */
-    AGENT_LINKS,       /* link measurements */
-    AGENT_DRAIN,       /* the operator's local word: take nothing new; `flag` false: resume */
-    AGENT_USAGE,       /* the answer to AGENT_READ_USAGE: records with seq > after, in order */
+    AGENT_SYNC_REPLY,   /* bytes of a reply */
+    AGENT_SYNC_FAILED,  /* connection, timeout or HTTP error of request_seq */
+    AGENT_GATE,         /* a message from a supervisor */
+    AGENT_ENGINE_DONE,  /* the engine's answer to a call */
+    AGENT_CAPACITY,     /* nodes as measured now */
+    AGENT_LINKS,        /* link measurements */
+    AGENT_DRAIN,        /* the operator's local word: take nothing new; `flag` false: resume */
+    AGENT_USAGE,        /* the answer to AGENT_READ_USAGE: records with seq > after, in order */
+    AGENT_ENGINE_NAMES, /* the answer to AGENT_LIST_ENGINE */
     AGENT_EVENT_KIND_COUNT_
 };
 
@@ -130,6 +131,11 @@ struct agent_event {
             const struct usage_record *records;
             uint32_t count; /* less than USAGE_BATCH_MAX: there are no more */
         } usage;
+        struct {
+            bool is_known; /* false: the engine did not answer; it will be asked again */
+            const struct attempt_token *tokens;
+            uint32_t count;
+        } names;
     };
 };
 
@@ -140,6 +146,10 @@ enum agent_output_kind {
     AGENT_CALL_ENGINE,   /* call for token; `order` for SUBMIT */
     AGENT_ATTEMPT_ENDED, /* all ranks gone and durable: the shell finishes logs, outputs, scratch */
     AGENT_STALE_SERVER,  /* a reply of an older epoch came: alarm */
+    /* Find every name of ours at the engine of which something may live (more does no harm), and
+     * give them back as AGENT_ENGINE_NAMES. No inventory leaves before: a journal that was lost
+     * knows nothing of what it had started, and a restored server may not either. */
+    AGENT_LIST_ENGINE,
     AGENT_READ_USAGE, /* read the journal's records with seq > after, at most USAGE_BATCH_MAX, and
                          give them back as AGENT_USAGE */
 };

@@ -404,10 +404,10 @@ void agent_attempt_start(struct agent_core *core, const struct sync_command *com
 
 /* ---- REVOKE */
 
-static void revoke_unknown(struct agent_core *core, const struct sync_command *command)
+/* `is_foreign`: it may run, under a journal that is lost; so it is ended, never called off. */
+static void end_unknown(struct agent_core *core, const struct sync_command *command,
+                        bool is_foreign)
 {
-    bool is_foreign =
-        core->rules->journal_loss_is_unknown && !id_is_equal(command->journal.id, core->meta.id.id);
     struct journal_attempt row = {
         .token = command->token,
         .phase = is_foreign ? PHASE_TAKEN : PHASE_NEVER,
@@ -427,6 +427,20 @@ static void revoke_unknown(struct agent_core *core, const struct sync_command *c
     attempt->is_engine_done = !is_foreign;
     attempt->kill_by = is_foreign ? boot_add(core->now.boot, command->grace) : BOOT_NEVER;
     attempt->call_due = core->now.boot;
+}
+
+static void revoke_unknown(struct agent_core *core, const struct sync_command *command)
+{
+    end_unknown(core, command,
+                core->rules->journal_loss_is_unknown &&
+                    !id_is_equal(command->journal.id, core->meta.id.id));
+}
+
+void agent_attempt_found(struct agent_core *core, const struct attempt_token *token)
+{
+    const struct sync_command command = {.token = *token, .reason = REVOKE_SUPERSEDED};
+    if (agent_attempt_find(core, token) == NULL)
+        end_unknown(core, &command, true);
 }
 
 static void reopen(struct agent_core *core, struct agent_attempt *attempt)

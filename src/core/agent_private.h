@@ -107,6 +107,8 @@ struct agent_core {
     /* sync */
     bool is_outstanding, is_connected, is_draining;
     bool wants_inventory, has_news;
+    bool is_listed;          /* the engine has named what it holds, since this process began */
+    struct boot_ns list_due; /* BOOT_NEVER: asked, or answered */
     uint64_t request_seq;
     uint64_t challenge; /* of the last reply */
     struct boot_ns sent_at;
@@ -150,6 +152,8 @@ bool agent_attempt_is_rank_ended(const struct agent_attempt *attempt, uint32_t r
 void agent_attempt_start(struct agent_core *core, const struct sync_command *command,
                          struct boot_ns anchor);
 void agent_attempt_revoke(struct agent_core *core, const struct sync_command *command);
+/* The engine holds something that this journal does not know: it is ended. */
+void agent_attempt_found(struct agent_core *core, const struct attempt_token *token);
 void agent_attempt_ack(struct agent_core *core, const struct attempt_token *token);
 void agent_attempt_never(struct agent_core *core, struct agent_attempt *attempt,
                          enum outcome outcome);

@@ -75,7 +75,7 @@ static void send_request(struct agent_core *core)
         .challenge = core->challenge,
         .usage_acked = core->meta.usage_acked,
         .usage_oldest = core->usage_oldest,
-        .is_inventory = core->wants_inventory,
+        .is_inventory = core->wants_inventory && core->is_listed,
         .is_draining = core->is_draining,
         .links = core->links.data,
         .link_count = (uint32_t)core->links.len,
@@ -87,7 +87,7 @@ static void send_request(struct agent_core *core)
         request.node_count = (uint32_t)core->sync_nodes.len;
         core->nodes_seq = core->nodes_seq != 0 ? core->nodes_seq : request.request_seq;
     }
-    if (core->wants_inventory && core->inventory_seq == 0)
+    if (request.is_inventory && core->inventory_seq == 0)
         core->inventory_seq = request.request_seq;
 
     struct buffer bytes;

@@ -60,6 +60,11 @@ static void release_output(struct world *world, struct site_sim *site,
             check_engine_submit(world, site, &output->token);
         engine_call_later(world, site, output);
         break;
+    case AGENT_LIST_ENGINE:
+        event = world_after(world, pick_between(&world->random, MS, 200 * MS), EV_AGENT_NAMES,
+                            site->index);
+        event->generation = site->process.generation;
+        break;
     case AGENT_READ_USAGE:
         event = world_after(world, MS, EV_AGENT_USAGE, site->index);
         event->number = output->after;
@@ -318,6 +323,16 @@ void agent_commit(struct world *world, struct site_sim *site)
     drop_batches(site);
     if (!is_alive)
         die_of_outputs(world, site);
+}
+
+void agent_names(struct world *world, struct site_sim *site)
+{
+    struct attempt_token tokens[LAUNCHES_MAX];
+    struct agent_event event = {.kind = AGENT_ENGINE_NAMES, .names = {.tokens = tokens}};
+    if (!site->process.is_up)
+        return;
+    event.names.is_known = engine_list(world, site, tokens, &event.names.count);
+    agent_step(world, site, &event);
 }
 
 void agent_usage_read(struct world *world, struct site_sim *site, uint64_t after)

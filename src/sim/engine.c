@@ -445,6 +445,22 @@ void engine_call(struct world *world, struct site_sim *site, const struct sim_ev
     event->bytes = answer.bytes;
 }
 
+bool engine_list(struct world *world, const struct site_sim *site,
+                 struct attempt_token tokens[LAUNCHES_MAX], uint32_t *out_count)
+{
+    *out_count = 0;
+    if (site->engine_timeouts != 0 && pick_chance(&world->random, 50))
+        return false;
+    for (uint32_t i = 0; i < world->launch_count; i++) {
+        const struct launch *launch = &world->launches[i];
+        bool is_seen = launch->state == LAUNCH_ALIVE ||
+                       (launch->state == LAUNCH_WAITING && launch->is_visible);
+        if (launch->site == site->index && is_seen)
+            tokens[(*out_count)++] = launch->token;
+    }
+    return true;
+}
+
 /* ---- faults */
 
 void engine_forget(struct world *world, struct site_sim *site)

@@ -25,6 +25,7 @@ static const char *const EVENT_NAMES[EV_KIND_COUNT_] = {
     [EV_AGENT_GATE] = "agent.gate",
     [EV_AGENT_ENGINE] = "agent.engine",
     [EV_AGENT_USAGE] = "agent.usage",
+    [EV_AGENT_NAMES] = "agent.names",
     [EV_ENGINE_CALL] = "engine.call",
     [EV_LAUNCH_START] = "launch.start",
     [EV_RANK_TIMER] = "rank.timer",
@@ -243,6 +244,9 @@ static void dispatch_agent(struct world *world, struct sim_event *event)
     case EV_AGENT_USAGE:
         agent_usage_read(world, site, event->number);
         break;
+    case EV_AGENT_NAMES:
+        agent_names(world, site);
+        break;
     default:
         engine_call(world, site, event);
         break;
@@ -268,6 +272,7 @@ static void dispatch(struct world *world, struct sim_event *event)
     case EV_AGENT_GATE:
     case EV_AGENT_ENGINE:
     case EV_AGENT_USAGE:
+    case EV_AGENT_NAMES:
     case EV_ENGINE_CALL:
         dispatch_agent(world, event);
         break;

@@ -99,6 +99,7 @@ enum event_kind {
     EV_AGENT_GATE,
     EV_AGENT_ENGINE,
     EV_AGENT_USAGE,
+    EV_AGENT_NAMES,
     EV_ENGINE_CALL,
     EV_LAUNCH_START,
     EV_RANK_TIMER,
@@ -406,6 +407,7 @@ void agent_gate(struct world *world, struct site_sim *site, const struct sim_eve
 void agent_engine_done(struct world *world, struct site_sim *site, const struct sim_event *event);
 void agent_failed(struct world *world, struct site_sim *site, uint64_t request_seq);
 void agent_capacity(struct world *world, struct site_sim *site);
+void agent_names(struct world *world, struct site_sim *site);
 void agent_usage_read(struct world *world, struct site_sim *site, uint64_t after);
 void agent_die(struct world *world, struct site_sim *site, bool with_power, bool loses_journal,
                int64_t down);
@@ -430,6 +432,9 @@ void rank_gate(struct world *world, struct launch *launch, uint32_t rank, struct
 void program_ends(struct world *world, struct launch *launch, uint32_t rank, bool is_killed);
 void rank_crash(struct world *world, struct launch *launch, uint32_t rank);
 void node_crash(struct world *world, struct site_sim *site, uint32_t node);
+/* Names of which something lives. False: the engine did not answer. */
+bool engine_list(struct world *world, const struct site_sim *site,
+                 struct attempt_token tokens[LAUNCHES_MAX], uint32_t *out_count);
 void engine_forget(struct world *world, struct site_sim *site);
 struct launch *launch_of_running_gang(struct world *world);
 
