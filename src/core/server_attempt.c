@@ -235,7 +235,9 @@ static void attempt_close(struct step *step, struct server_attempt *attempt, enu
     row->ended_at = step->now.wall;
     row->ran = ran;
     if (ran.ms > 0 && row->started_at.us == 0)
-        row->started_at.us = step->now.wall.us - ran.ms * 1000;
+        row->started_at = step->now.wall.us > ran.ms * 1000
+                              ? (struct wall_us){step->now.wall.us - ran.ms * 1000}
+                              : step->now.wall;
     row_move(step, attempt, to);
     if (attempt->is_held)
         placer_release(core->placer, row->token.job, step->now.wall);
@@ -352,7 +354,10 @@ struct server_attempt *attempt_adopt(struct step *step, struct server_job *job,
     job_save(step, job, state, newest);
     struct attempt_row row = row_make(core, job, site, token, step->now);
     row.state = ATTEMPT_UNKNOWN;
-    row.revoke = job->row.cancel_requested ? REVOKE_CANCELLED : REVOKE_NONE;
+    if (site->value.state == SITE_DRAINING || site->value.state == SITE_DRAINED)
+        row.revoke = REVOKE_DRAIN;
+    if (job->row.cancel_requested)
+        row.revoke = REVOKE_CANCELLED;
     struct server_attempt *attempt = attempt_add(core, &row, job, site, NULL, 0);
     ASSERT(attempt != NULL);
     attempt_insert(step, attempt);

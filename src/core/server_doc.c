@@ -251,6 +251,17 @@ void server_doc_put(struct step *step)
     step_reply(step, before == 0 ? API_CREATED : API_OK, doc_shown(step, &value, body), before + 1);
 }
 
+/* The agent of a site that goes learns it at once. */
+static void poll_close(struct step *step, enum doc_kind kind, struct slice id)
+{
+    struct site_id key;
+    if (kind != DOC_SITE || id_parse(id, ID_PREFIX_SITE, &key.id) != ERR_OK)
+        return;
+    const struct server_site *site = site_find(step->core, key);
+    if (site != NULL && site->poll.is_held)
+        step_output(step, OUTPUT_CLOSE_POLL, site->poll.handle)->status = API_CONFLICT;
+}
+
 void server_doc_delete(struct step *step)
 {
     struct server_core *core = step->core;
@@ -279,6 +290,7 @@ void server_doc_delete(struct step *step)
         op->doc.expect_version = state->version;
     }
     doc_record(step, &value, id, doc->version, "deleted");
+    poll_close(step, asked->kind, id);
     noun_delete(core, asked->kind, id);
     enum err err = doc_note(core, asked->kind, id, 0, NULL);
     if (err == ERR_OK && state != NULL)

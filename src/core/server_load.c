@@ -116,7 +116,8 @@ enum err server_core_load_attempt(struct server_core *core, const struct attempt
     struct server_site *site = site_find(core, row->site);
     if (attempt_row_check(row, &fault) != ERR_OK || attempt_state_is_final(row->state) ||
         job == NULL || site == NULL || job->attempt != NULL || job->row.state != JOB_ACTIVE ||
-        job->row.attempt != row->token.number || job->row.epoch != row->token.epoch)
+        job->row.attempt != row->token.number || job->row.epoch != row->token.epoch ||
+        row->variant >= job->spec->spec.variant_count)
         return ERR_CORRUPT;
     if (places.len > 0) {
         enum err err = attempt_places_parse(places, ranks, &count, &fault);

@@ -2,6 +2,8 @@
 #include "base/assert.h"
 #include "core/server_state.h"
 
+#define RAN_MS_MAX (INT64_C(10) * 366 * 86400 * 1000)
+
 enum { REPORT_OPS_MAX = CHANGE_OPS_MAX - 16384, ADOPT_NUMBER_MAX = 1 << 20 };
 
 /* ---- evidence that the database is older than what it once promised */
@@ -11,13 +13,20 @@ static uint64_t larger(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+/* Given out after the job's newest attempt. An older epoch's higher number is not: there the
+ * numbers went on in a history that was lost, and the job's newest attempt knew nothing of it. */
+static bool is_later(const struct server_job *job, const struct attempt_token *token)
+{
+    return token->number > job->row.attempt && token->epoch >= job->row.epoch &&
+           token->epoch >= job->row.created_epoch;
+}
+
 /* A token that this database would have to know: given out by its lost history. */
 static bool is_lost_token(const struct server_core *core, const struct server_site *site,
                           const struct attempt_token *token)
 {
     const struct server_job *job = job_find(core, token->job);
-    return job != NULL && token->number > job->row.attempt &&
-           token->epoch >= job->row.created_epoch &&
+    return job != NULL && is_later(job, token) &&
            (token->epoch == core->db_epoch || site->is_reconciled);
 }
 
@@ -78,9 +87,16 @@ static void stray(const struct report *report, const struct attempt_token *token
     alarm_event(report, "alarm.stray_attempt", token, "not current");
 }
 
+/* What a site says, within reason, and never less than before. */
+static struct span_ms ran_of(const struct attempt_row *row, const struct sync_attempt *line)
+{
+    int64_t ran_ms = line->ran.ms < RAN_MS_MAX ? line->ran.ms : RAN_MS_MAX;
+    return ran_ms > row->ran.ms ? SPAN_MS(ran_ms) : row->ran;
+}
+
 static struct wall_us started_from(struct now now, struct span_ms ran)
 {
-    int64_t us = ran.ms < INT64_MAX / 2000 ? now.wall.us - ran.ms * 1000 : 0;
+    int64_t us = now.wall.us - ran.ms * 1000;
     return (struct wall_us){us == 0 ? 1 : us};
 }
 
@@ -98,12 +114,11 @@ static void report_taken(const struct report *report, struct server_attempt *att
                          const struct sync_attempt *line)
 {
     struct attempt_row *row = &attempt->row;
-    if (line->ran.ms > row->ran.ms)
-        row->ran = line->ran;
+    row->ran = ran_of(row, line);
     if (row->state == ATTEMPT_RUNNING)
         return;
     if (row->started_at.us == 0)
-        row->started_at = started_from(report->step->now, line->ran);
+        row->started_at = started_from(report->step->now, row->ran);
     attempt_move(report->step, attempt, ATTEMPT_RUNNING);
 }
 
@@ -112,7 +127,7 @@ static void report_ended(const struct report *report, struct server_attempt *att
 {
     struct attempt_row *row = &attempt->row;
     enum outcome outcome = line->outcome == OUTCOME_NONE ? OUTCOME_NODE_LOST : line->outcome;
-    struct span_ms ran = line->ran.ms > row->ran.ms ? line->ran : row->ran;
+    struct span_ms ran = ran_of(row, line);
     acknowledge(report->step, &row->token);
     attempt_finish(report->step, attempt, ATTEMPT_ENDED, outcome, line->exit_code, ran);
 }
@@ -169,9 +184,8 @@ static bool is_adoptable(const struct report *report, const struct server_job *j
                          const struct attempt_token *token)
 {
     const struct server_core *core = report->step->core;
-    return token->number > job->row.attempt && token->number < ADOPT_NUMBER_MAX &&
-           token->epoch >= job->row.created_epoch && token->epoch < core->db_epoch &&
-           !report->site->is_reconciled;
+    return is_later(job, token) && token->number < ADOPT_NUMBER_MAX &&
+           token->epoch < core->db_epoch && !report->site->is_reconciled;
 }
 
 static struct server_attempt *current_here(const struct report *report,

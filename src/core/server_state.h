@@ -31,6 +31,7 @@ enum {
     SERVER_DOCS_MAX = 4194304,       /* of one kind */
     SERVER_SITE_ATTEMPTS_MAX = 8192, /* = SYNC_ATTEMPTS_MAX: a site must be able to report all */
     SERVER_JOB_ATTEMPTS_MAX = 1000,  /* of one job; then it fails */
+    SERVER_SUBMIT_SPECS_MAX = 5000,  /* one operation each */
     SERVER_SUBMIT_MAX = 30000,       /* jobs of one request: two operations each */
     SERVER_PLACE_MAX = 64,           /* decisions in one step */
     SERVER_TICK_MAX = 256,           /* timers in one step */
@@ -49,6 +50,9 @@ enum {
 };
 
 #define BOOT_LONG_AGO ((struct boot_ns){INT64_MIN})
+
+_Static_assert(SERVER_SUBMIT_MAX * 2 + SERVER_SUBMIT_SPECS_MAX + 16 <= CHANGE_OPS_MAX,
+               "a submission is one change");
 
 struct server_site;
 struct server_tenant;

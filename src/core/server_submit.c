@@ -71,9 +71,10 @@ static bool submission_check(struct step *step, struct submission *out)
     for (size_t i = 0; i < count; i++)
         out->total += specs[i]->array_count;
     out->is_plain = count == 1 && specs[0]->array_count == 1;
-    if (out->total == 0 || out->total > SERVER_SUBMIT_MAX) {
-        step_problem(step, API_UNPROCESSABLE, "limit", "one request brings 1 to %d jobs, not %llu",
-                     SERVER_SUBMIT_MAX, (unsigned long long)out->total);
+    if (out->total == 0 || out->total > SERVER_SUBMIT_MAX || count > SERVER_SUBMIT_SPECS_MAX) {
+        step_problem(step, API_UNPROCESSABLE, "limit",
+                     "one request brings 1 to %d jobs of at most %d specs", SERVER_SUBMIT_MAX,
+                     SERVER_SUBMIT_SPECS_MAX);
         return false;
     }
     if (idmap_count(&core->jobs) + out->total > core->settings.jobs_live_max) {

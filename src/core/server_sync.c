@@ -2,12 +2,26 @@
 #include "base/assert.h"
 #include "core/server_state.h"
 
+#define SYNC_NUMBER_MAX (UINT64_C(1) << 60)
+
 static bool is_former(const struct server_site *site, struct journal_id journal)
 {
     for (uint32_t i = 0; i < site->former_count; i++)
         if (id_is_equal(site->former[i].id, journal.id))
             return true;
     return false;
+}
+
+/* Numbers that go into the store; it keeps 63 bits. */
+static bool numbers_are_sane(const struct sync_request *request)
+{
+    if (request->usage_acked > SYNC_NUMBER_MAX || request->usage_oldest > SYNC_NUMBER_MAX)
+        return false;
+    for (uint32_t i = 0; i < request->usage_count; i++)
+        if (request->usage[i].seq > SYNC_NUMBER_MAX ||
+            request->usage[i].token.epoch > SYNC_NUMBER_MAX)
+            return false;
+    return true;
 }
 
 /* False: refused, and answered. */
@@ -32,6 +46,11 @@ static bool request_check(struct step *step, const struct server_site *site,
     if (id_is_none(request->journal.id) || request->attempt_count > SYNC_ATTEMPTS_MAX) {
         step_problem(step, API_UNPROCESSABLE, "invalid", "a journal, and at most %d attempts",
                      SYNC_ATTEMPTS_MAX);
+        return false;
+    }
+    if (!numbers_are_sane(request)) {
+        step_problem(step, API_UNPROCESSABLE, "invalid", "a number is past %llu",
+                     (unsigned long long)SYNC_NUMBER_MAX);
         return false;
     }
     /* A late double of an old request, or a second agent on a copy of the old journal. */

@@ -391,6 +391,38 @@ static void an_older_copy_is_found_out_by_the_epoch_and_by_tokens(void **state)
     world_deinit(&w);
 }
 
+/* The lost history went on to number 2 at b; after the lease wait number 1 of the new epoch was
+ * given out. What b still reports is of a history that ended, not a later attempt. */
+static void a_higher_number_of_an_older_epoch_is_no_later_attempt(void **state)
+{
+    struct world w;
+    struct job_spec spec = job_of(1, 1000);
+    struct fake_store copy;
+    (void)state;
+    spec.contact = CONTACT_LEASE;
+    world_init(&w);
+    sites_join(&w);
+    struct job_id job = submit(&w, &spec);
+    store_copy(&copy, &w.store);
+    put_back(&w, &copy, true);
+    for (int i = 0; i < 80; i++) {
+        sync_now(&w, &w.sites[0]);
+        world_wait(&w, SPAN_S(1));
+        world_place(&w);
+    }
+    assert_int_equal(store_attempt(&w, job, 1)->token.epoch, 2);
+    const struct attempt_token lost = {1, job, 2};
+    w.sites[1].epoch_seen = 1;
+    w.sites[1].is_inventory = true;
+    site_says(&w.sites[1], &lost, PHASE_TAKEN, OUTCOME_NONE);
+    sync_told(&w, &w.sites[1]);
+    assert_non_null(site_told(&w.sites[1], SYNC_REVOKE, &lost));
+    assert_int_equal(store_job(&w, job)->attempt, 1);
+    assert_false(attempt_state_is_final(store_attempt(&w, job, 1)->state));
+    assert_int_equal(w.store.epoch, 2);
+    world_deinit(&w);
+}
+
 static void a_new_site_has_nothing_to_reconcile(void **state)
 {
     struct world w;
@@ -453,6 +485,7 @@ int main(void)
         cmocka_unit_test(an_offer_of_the_old_epoch_is_closed_not_repeated),
         cmocka_unit_test(an_older_copy_that_nobody_spoke_of_is_found_out_by_usage),
         cmocka_unit_test(an_older_copy_is_found_out_by_the_epoch_and_by_tokens),
+        cmocka_unit_test(a_higher_number_of_an_older_epoch_is_no_later_attempt),
         cmocka_unit_test(a_new_site_has_nothing_to_reconcile),
         cmocka_unit_test(the_restore_rules_can_be_broken),
     };

@@ -129,6 +129,29 @@ static void records_of_unknown_attempts_are_kept(void **state)
     world_deinit(&w);
 }
 
+static void numbers_that_no_honest_site_sends_are_refused(void **state)
+{
+    struct world w;
+    struct job_id job;
+    struct attempt_token token;
+    struct job_spec spec = job_of(1, 1000);
+    (void)state;
+    world_init(&w);
+    sites_join(&w);
+    struct fake_site *site = run(&w, &spec, &job, &token);
+    site->usage_oldest = UINT64_MAX;
+    sync_now(&w, site);
+    assert_int_equal(w.status, API_UNPROCESSABLE);
+    site->usage_oldest = 1;
+    site->lines[0].ran = SPAN_MS(INT64_MAX);
+    sync_now(&w, site);
+    site_says(site, &token, PHASE_ENDED, OUTCOME_SUCCEEDED);
+    site->lines[0].ran = SPAN_MS(INT64_MAX);
+    sync_now(&w, site);
+    assert_int_equal(store_job(&w, job)->state, JOB_SUCCEEDED);
+    world_deinit(&w);
+}
+
 static void the_usage_rules_can_be_broken(void **state)
 {
     struct world w;
@@ -241,6 +264,7 @@ int main(void)
         cmocka_unit_test(a_gap_stops_the_watermark_and_is_asked_for_again),
         cmocka_unit_test(records_lost_for_good_are_told_once),
         cmocka_unit_test(records_of_unknown_attempts_are_kept),
+        cmocka_unit_test(numbers_that_no_honest_site_sends_are_refused),
         cmocka_unit_test(the_usage_rules_can_be_broken),
         cmocka_unit_test(the_next_attempt_starts_from_the_newest_checkpoint),
         cmocka_unit_test(an_output_may_come_after_its_job_has_ended),
