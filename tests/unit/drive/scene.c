@@ -172,6 +172,7 @@ static void on_answer(void *context, const struct drive_answer *answer)
 {
     struct scene *scene = context;
     scene->has_answer = true;
+    scene->answer_count++;
     scene->answer = *answer;
     (void)snprintf(scene->why, sizeof(scene->why), "%s", answer->why);
     for (uint32_t i = 0; i < answer->rank_count && i < SCENE_RANKS_MAX; i++)

@@ -41,6 +41,7 @@ struct scene {
     struct gate_message exits[SCENE_RANKS_MAX];
     uint32_t refused;
     bool has_answer;
+    uint32_t answer_count;
     struct drive_answer answer;
     struct drive_rank_end ends[SCENE_RANKS_MAX];
     char why[512];
