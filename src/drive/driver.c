@@ -26,6 +26,11 @@ void driver_measure(struct driver *driver)
     driver->ops->measure(driver);
 }
 
+void driver_list(struct driver *driver)
+{
+    driver->ops->list(driver);
+}
+
 void driver_forget(struct driver *driver, const struct attempt_token *token)
 {
     driver->ops->forget(driver, token);

@@ -59,6 +59,9 @@ struct driver_events {
     void (*on_answer)(void *context, const struct drive_answer *answer);
     /* One entry a node of the site, in its order: what is there, less foreign load. */
     void (*on_capacity)(void *context, const struct sync_node *nodes, uint32_t count);
+    /* The answer to driver_list. `is_known` false: the engine did not answer; ask again. */
+    void (*on_names)(void *context, bool is_known, const struct attempt_token *tokens,
+                     uint32_t count);
 };
 
 enum { DRIVER_NOTES_MAX = 16, DRIVER_NOTE_MAX = 256 };
@@ -89,6 +92,9 @@ void driver_kill(struct driver *driver, const struct attempt_token *token, struc
 #define DRIVER_KILL_LIMIT SPAN_S(10)
 /* Measures and then calls on_capacity; a second call before that is the same call. */
 void driver_measure(struct driver *driver);
+/* Every name of ours at the engine of which something may live (some may have ended meanwhile);
+ * on_names comes once a call. */
+void driver_list(struct driver *driver);
 /* What an attempt left behind on the engine's side (control groups, native records) is forgotten;
  * its folder is the caller's. After ENDED or ABSENT only. */
 void driver_forget(struct driver *driver, const struct attempt_token *token);

@@ -25,8 +25,8 @@ static struct host *host_of(struct driver *driver)
 
 static void on_kill_timer(void *context);
 
-static struct host_call *call_make(struct host *host, enum drive_call kind,
-                                   const struct attempt_token *token)
+struct host_call *host_call_make(struct host *host, enum drive_call kind,
+                                 const struct attempt_token *token)
 {
     if (host->call_count == HOST_CALLS_MAX)
         return NULL;
@@ -43,7 +43,7 @@ static struct host_call *call_make(struct host *host, enum drive_call kind,
     return call;
 }
 
-static void call_free(struct host_call *call)
+void host_call_free(struct host_call *call)
 {
     struct host_call **at = &call->host->calls;
     while (*at != call)
@@ -62,7 +62,7 @@ static void call_answer(struct host_call *call)
     call->answer.why = call->why;
     if (host->events != NULL)
         host->events->on_answer(host->context, &call->answer);
-    call_free(call);
+    host_call_free(call);
 }
 
 static void answer_later(void *context)
@@ -76,7 +76,7 @@ static void call_busy(struct host_call *call)
     (void)snprintf(call->why, sizeof(call->why), "too many engine calls at once");
     call->answer.kind = DRIVE_UNSURE;
     if (loop_post(call->host->loop, answer_later, call) != ERR_OK)
-        call_free(call); /* the loop drowns; the caller asks again after its own time limit */
+        host_call_free(call); /* the loop drowns; the caller asks again after its own time limit */
 }
 
 static void call_start(struct host_call *call, void (*run)(void *), void (*done)(void *))
@@ -196,7 +196,7 @@ static void run_prepare(void *context)
 static void host_submit(struct driver *driver, const struct attempt_token *token,
                         struct slice order, uint64_t incarnation)
 {
-    struct host_call *call = call_make(host_of(driver), DRIVE_SUBMIT, token);
+    struct host_call *call = host_call_make(host_of(driver), DRIVE_SUBMIT, token);
     ASSERT(call != NULL); /* the agent has fewer attempts than HOST_CALLS_MAX, one call each */
     char *copy = malloc(order.len + 1);
     ASSERT(copy != NULL);
@@ -231,7 +231,7 @@ static void run_look(void *context)
 static void host_inspect(struct driver *driver, const struct attempt_token *token,
                          uint64_t incarnation)
 {
-    struct host_call *call = call_make(host_of(driver), DRIVE_INSPECT, token);
+    struct host_call *call = host_call_make(host_of(driver), DRIVE_INSPECT, token);
     ASSERT(call != NULL);
     call->incarnation = incarnation;
     call_start(call, run_look, on_looked);
@@ -300,7 +300,7 @@ static void run_kill_first(void *context)
 static void host_kill(struct driver *driver, const struct attempt_token *token,
                       struct span_ms grace)
 {
-    struct host_call *call = call_make(host_of(driver), DRIVE_KILL, token);
+    struct host_call *call = host_call_make(host_of(driver), DRIVE_KILL, token);
     ASSERT(call != NULL);
     struct boot_ns now = loop_now(call->host->loop).boot;
     call->stage = grace.ms > 0 ? KILL_POLITE : KILL_TREE;
@@ -313,7 +313,7 @@ static void host_kill(struct driver *driver, const struct attempt_token *token,
 
 static void on_forgotten(void *context)
 {
-    call_free(context);
+    host_call_free(context);
 }
 
 static void run_forget(void *context)
@@ -326,9 +326,9 @@ static void run_forget(void *context)
 
 static void host_forget(struct driver *driver, const struct attempt_token *token)
 {
-    struct host_call *call = call_make(host_of(driver), DRIVE_INSPECT, token);
+    struct host_call *call = host_call_make(host_of(driver), DRIVE_INSPECT, token);
     if (call != NULL && worker_submit(call->host->worker, run_forget, on_forgotten, call) != ERR_OK)
-        call_free(call); /* an empty control group stays behind, no more */
+        host_call_free(call); /* an empty control group stays behind, no more */
 }
 
 static void host_set_gate_limit(struct driver *driver, struct span_ms gate_limit)
@@ -395,7 +395,7 @@ static void host_destroy(struct driver *driver)
     host->events = NULL;
     worker_destroy(host->worker);
     while (host->calls != NULL)
-        call_free(host->calls);
+        host_call_free(host->calls);
     while (host->children != NULL) {
         struct host_child *child = host->children;
         host->children = child->next;
@@ -412,6 +412,7 @@ static const struct driver_ops HOST_OPS = {
     .inspect = host_inspect,
     .kill = host_kill,
     .measure = host_measure,
+    .list = host_list,
     .forget = host_forget,
     .set_gate_limit = host_set_gate_limit,
     .rank_dir = host_rank_dir_op,

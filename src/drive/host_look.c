@@ -135,6 +135,7 @@ void host_look(struct host_call *call)
     char dir[HOST_PATH_MAX];
     arena_reset(&call->arena);
     call->is_alive = false;
+    call->was_launched = false;
     call->why[0] = '\0';
     call->answer.incarnation = 0;
     call->ranks = arena_array(&call->arena, JOB_NODES_MAX, sizeof(*call->ranks));
@@ -149,6 +150,7 @@ void host_look(struct host_call *call)
         look_at_rank(call, dir, &life);
         if (life.was_launched && life.doc.nodes > nodes)
             nodes = life.doc.nodes;
+        call->was_launched = call->was_launched || life.was_launched;
         if (life.is_supervised || life.is_running) {
             call->is_alive = true;
             if (life.is_supervised && life.holder.incarnation != 0)

@@ -73,6 +73,7 @@ struct host_call { /* belongs to the worker between submit and done */
     uint32_t nodes;
     /* inspect, kill */
     bool is_alive;
+    bool was_launched; /* some rank has a supervise.json */
     struct drive_rank_end *ranks;
     struct boot_ns polite_until, end_until, give_up_at;
     enum host_kill_stage stage;
@@ -92,6 +93,11 @@ enum err host_attempt_dir(const struct host *host, const struct attempt_token *t
                           char out[HOST_PATH_MAX]) LQ_CHECKED;
 enum err host_rank_dir(const struct host *host, const struct attempt_token *token, uint32_t rank,
                        char out[HOST_PATH_MAX]) LQ_CHECKED;
+/* ---- host_list.c */
+void host_list(struct driver *driver);
+struct host_call *host_call_make(struct host *host, enum drive_call kind,
+                                 const struct attempt_token *token);
+void host_call_free(struct host_call *call);
 /* ---- host_probe.c: fills traits and what the machine can do */
 void host_probe(struct host *host);
 /* ---- host_devices.c: the device files of a runtime on this machine */

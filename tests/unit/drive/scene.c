@@ -190,8 +190,20 @@ static void on_capacity(void *context, const struct sync_node *nodes, uint32_t c
     loop_stop(scene->loop);
 }
 
-static const struct driver_events DRIVER_EVENTS = {.on_answer = on_answer,
-                                                   .on_capacity = on_capacity};
+static void on_names(void *context, bool is_known, const struct attempt_token *tokens,
+                     uint32_t count)
+{
+    struct scene *scene = context;
+    assert_true(is_known);
+    scene->has_names = true;
+    scene->name_count = count;
+    if (count != 0)
+        scene->name = tokens[0];
+    loop_stop(scene->loop);
+}
+
+static const struct driver_events DRIVER_EVENTS = {
+    .on_answer = on_answer, .on_names = on_names, .on_capacity = on_capacity};
 
 static const char *supervise_path;
 

@@ -45,6 +45,9 @@ struct scene {
     struct drive_answer answer;
     struct drive_rank_end ends[SCENE_RANKS_MAX];
     char why[512];
+    bool has_names;
+    uint32_t name_count;
+    struct attempt_token name;
     bool has_capacity;
     struct sync_node capacity[SCENE_NODES];
 };

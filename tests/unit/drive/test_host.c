@@ -198,6 +198,29 @@ static void a_driver_finds_and_kills_what_another_started(void **state)
     assert_true(scene->ends[0].is_known && scene->ends[1].is_known);
 }
 
+static uint32_t list_names(struct scene *scene)
+{
+    scene->has_names = false;
+    driver_list(scene->driver);
+    while (!scene->has_names)
+        assert_int_equal(loop_run(scene->loop), ERR_OK);
+    return scene->name_count;
+}
+
+static void names_that_may_live_are_listed(void **state)
+{
+    struct scene *scene = *state;
+    assert_int_equal(list_names(scene), 0);
+    assert_int_equal(scene_submit(scene, &(struct scene_job){.run = "touch ready; exec sleep 300"}),
+                     DRIVE_ACCEPTED);
+    scene_wait_file(scene, "work/ready");
+    scene_restart_driver(scene);
+    assert_int_equal(list_names(scene), 1);
+    assert_true(attempt_token_is_equal(&scene->name, &scene->token));
+    assert_int_equal(scene_kill(scene, SPAN_MS(0)), DRIVE_ENDED);
+    assert_int_equal(list_names(scene), 0);
+}
+
 static void a_kill_ends_what_still_waits_at_the_gate(void **state)
 {
     struct scene *scene = *state;
@@ -264,6 +287,7 @@ int main(int argc, char **argv)
         WITH_SCENE(submitting_a_name_twice_executes_once),
         WITH_SCENE(a_refused_launch_leaves_nothing),
         WITH_SCENE(a_driver_finds_and_kills_what_another_started),
+        WITH_SCENE(names_that_may_live_are_listed),
         WITH_SCENE(a_kill_ends_what_still_waits_at_the_gate),
         WITH_SCENE(what_cannot_run_here_is_rejected_with_a_sentence),
         WITH_SCENE(an_oversized_environment_is_refused),
