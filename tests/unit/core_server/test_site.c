@@ -135,6 +135,30 @@ static void a_lost_journal_makes_its_attempts_unknown_never_never(void **state)
     world_deinit(&w);
 }
 
+static void a_late_double_from_under_a_lost_journal_locks_nobody_out(void **state)
+{
+    struct world w;
+    (void)state;
+    world_init(&w);
+    sites_join(&w);
+    struct fake_site *site = &w.sites[0];
+    const struct journal_id present = site->journal;
+    const uint64_t challenge = site->reply.challenge;
+    site->journal.id = world_id(&w); /* held up since before the present one was made */
+    site->reply.challenge = 0;
+    sync_told(&w, site);
+    site->journal = present;
+    site->reply.challenge = challenge;
+    w.status = API_OK;
+    sync_now(&w, site);
+    assert_int_equal(w.status, API_OK);
+    struct job_spec spec = job_of(1, 1000);
+    struct job_id job;
+    struct attempt_token token;
+    assert_ptr_equal(start(&w, &spec, &job, &token), site);
+    world_deinit(&w);
+}
+
 static void the_journal_rule_can_be_broken(void **state)
 {
     struct world w;
@@ -295,6 +319,7 @@ int main(void)
         cmocka_unit_test(an_offer_that_never_arrived_is_told_again_after_silence),
         cmocka_unit_test(what_is_not_current_is_revoked_for_as_long_as_it_is_reported),
         cmocka_unit_test(a_lost_journal_makes_its_attempts_unknown_never_never),
+        cmocka_unit_test(a_late_double_from_under_a_lost_journal_locks_nobody_out),
         cmocka_unit_test(the_journal_rule_can_be_broken),
         cmocka_unit_test(a_running_attempt_that_its_site_forgot_is_ended_by_the_engine),
         cmocka_unit_test(draining_moves_work_away_with_its_grace),
