@@ -446,6 +446,8 @@ enum err placer_job_put(struct placer *placer, const struct place_job *job)
         return err;
     }
     place_queue_push(placer, queued, false);
+    if (placer->failed > 0)
+        placer->failed--; /* a newcomer is always looked at, however many wait */
     return ERR_OK;
 }
 
