@@ -227,7 +227,9 @@ void agent_on_reply(struct agent_core *core, struct slice bytes)
         return;
     }
     if (is_welcome(core, &reply)) {
-        struct boot_ns sent_at = core->sent_at;
+        /* Anchored at our send time: the server's own time for it begins only after that. */
+        struct boot_ns sent_at =
+            core->rules->lease_anchored_at_send ? core->sent_at : core->now.boot;
         if (reply.db_epoch > core->meta.epoch_seen) {
             core->meta.epoch_seen = reply.db_epoch;
             core->is_meta_dirty = true;

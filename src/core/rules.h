@@ -11,7 +11,8 @@ struct protocol_rules {
     bool gate_is_durable_first;   /* GO leaves only after the journal has committed the claim */
     bool tombstone_on_revoke;     /* REVOKE of a free claim closes it before NEVER is answered */
     bool end_needs_every_rank;    /* ENDED only when each rank of a gang has confirmed */
-    bool epoch_fences_commands;   /* the agent refuses commands of an older epoch */
+    bool epoch_fences_commands;   /* the agent refuses commands of an older epoch; a server that
+                                     hears of a later one gives no more */
     bool restore_raises_epoch;    /* a restored database starts with a higher epoch */
     bool restore_waits_for_sites; /* after a restore a job waits until every site has sent its
                                      inventory */

@@ -121,7 +121,7 @@ void server_sync(struct step *step)
         site_journal_set(step, site, request->journal);
         site_memory_save(step, site);
     }
-    if (worst != 0 && core->rules->restore_raises_epoch)
+    if (worst != 0 && core->rules->restore_raises_epoch && core->rules->epoch_fences_commands)
         regression(step, site, request, worst);
     site->sync_count++;
     site->epoch_seen = request->epoch_seen;

@@ -17,12 +17,12 @@ static struct now agent_now(const struct world *world, const struct site_sim *si
 static const struct agent_settings SETTINGS = {
     .sync_retry_min = {200},
     .sync_retry_max = {4000},
-    .sync_timeout = {4000},
+    .sync_timeout = {10000},
     .engine_retry = {1000},
     .engine_poll = {3000},
     .gate_limit = {10000},
     .ask_fresh = {4000},
-    .kill_time = {2000},
+    .kill_time = {1000},
     .attempts_max = 64,
     .version = {"sim", 3},
 };

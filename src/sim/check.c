@@ -118,8 +118,11 @@ static void note_job(struct world *world, const struct job_row *row)
         truth->is_array = spec->is_array;
     }
     bool is_long = truth->is_gang || truth->is_lease || pick_chance(&world->plan_random, 20);
-    truth->length = is_long ? pick_between(&world->plan_random, 15 * SECOND, 70 * SECOND)
-                            : pick_between(&world->plan_random, SECOND / 2, 15 * SECOND);
+    if (truth->is_lease)
+        truth->length = pick_between(&world->plan_random, 30 * SECOND, 100 * SECOND);
+    else
+        truth->length = is_long ? pick_between(&world->plan_random, 15 * SECOND, 70 * SECOND)
+                                : pick_between(&world->plan_random, SECOND / 2, 15 * SECOND);
 }
 
 static void job_insert(struct world *world, struct shadow *shadow, const struct change_op *op)

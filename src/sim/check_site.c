@@ -112,6 +112,9 @@ static void take_attempt(struct world *world, struct site_sim *site, struct jour
                       (int)row->phase, (int)row->claim);
     if ((seen->rank_ended & ~row->rank_ended[0]) != 0)
         world_violate(world, "%s forgets the end of a rank", token_text(&row->token, name));
+    if (is_new && row->phase == PHASE_INTENT && row->token.epoch < shadow->meta.epoch_seen)
+        world_violate(world, "%s is accepted under epoch %llu", token_text(&row->token, name),
+                      (unsigned long long)shadow->meta.epoch_seen);
     if (is_new || seen->phase != row->phase)
         check_phase(world, site, row);
     seen->phase = row->phase;

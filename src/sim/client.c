@@ -186,11 +186,17 @@ void client_plan(struct world *world)
     for (int64_t i = pick_between(random, 2, 3); i > 0; i--)
         request_add(world, SHAPE_GANG, pick_between(random, SECOND, 4 * SECOND));
     request_add(world, SHAPE_GANG_LEASE, pick_between(random, SECOND, 20 * SECOND));
-    for (int64_t i = pick_between(random, 2, 3); i > 0; i--)
-        request_add(world, SHAPE_LEASE, pick_between(random, SECOND, 30 * SECOND));
+    for (int64_t i = pick_between(random, 3, 5); i > 0; i--)
+        request_add(world, SHAPE_LEASE, pick_between(random, SECOND, 40 * SECOND));
     request_add(world, SHAPE_ARRAY, pick_between(random, SECOND, 40 * SECOND));
     for (int64_t i = pick_between(random, 5, 9); i > 0; i--)
         request_add(world, SHAPE_SINGLE, pick_between(random, SECOND, 60 * SECOND));
+}
+
+void client_submit_gang(struct world *world)
+{
+    if (world->request_count < JOBS_MAX / 2)
+        request_add(world, SHAPE_GANG, world->now);
 }
 
 static void spec_make(struct world *world, uint64_t number, struct job_variant *variant,

@@ -13,8 +13,8 @@ enum { DB_PATH_MAX = 32, DB_CACHE_BYTES = 4 << 20, REQUEST_ARENA_BYTES = 64 << 2
 static const struct server_settings SETTINGS = {
     .lease_floor = {12000},
     .clock_drift_per_mille = 200,
-    .kill_time = {2000},
-    .start_limit = {20000},
+    .kill_time = {1000},
+    .start_limit = {7000},
     .site_lost_after = {15000},
     .poll_hold = {4000},
     .usage_every = {5000},

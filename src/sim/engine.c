@@ -7,7 +7,7 @@
 #include "sim/world.h"
 #include "wire/spec.h"
 
-enum { ORDER_ARENA_BYTES = 16 << 20, KILL_TIME_MS = 2000 };
+enum { ORDER_ARENA_BYTES = 16 << 20, KILL_TIME_MS = 1000 };
 
 static struct now node_now(const struct world *world, const struct launch *launch, uint32_t rank)
 {
@@ -242,7 +242,7 @@ void launch_start(struct world *world, struct launch *launch)
             .report_every = {700},
             .gate_limit = {8000},
             .time_limit = launch->time_limit,
-            .stop_grace = {1000},
+            .stop_grace = {300},
             .kill_time = {KILL_TIME_MS},
             .report_limit = {20000},
         };

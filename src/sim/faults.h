@@ -31,7 +31,7 @@ enum {
     SIM_STEPS_MAX = 200000,       /* events of one world; more is a violation: it does not settle */
     SIM_HEAL_MS_MAX = 30 * 60000, /* simulated time from healing to the end of the last job */
     SIM_MESSAGE_MAX = 256,
-    SIM_PLANT_SEEDS_MAX = 400, /* a planted bug must be found within so many seeds */
+    SIM_PLANT_SEEDS_MAX = 1000, /* a planted bug must be found within so many seeds */
 };
 
 /* Planted bugs: a rule each, by its name in struct protocol_rules. */

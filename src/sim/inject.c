@@ -21,6 +21,7 @@ enum {
 #define FAULTS_BEGIN (2 * SECOND)
 #define FAULTS_END (85 * SECOND)
 #define HEAL_AT (90 * SECOND)
+#define GANG_WAIT (40 * SECOND)
 
 static const struct {
     const char *name;
@@ -50,6 +51,7 @@ static const struct {
     [FAULT_LOSSY_NET] = {"lossy_net", 3},
     [FAULT_SITE_DESTROYED] = {"site_destroyed", 0},
     [FAULT_CANCEL] = {"cancel", 2},
+    [FAULT_STALE_REPLY] = {"stale_reply", 8},
 };
 
 const char *fault_kind_name(enum fault_kind kind)
@@ -97,8 +99,9 @@ static void end_later(struct world *world, enum fault_kind kind, uint32_t target
                       int64_t length)
 {
     int64_t end = world->now + length;
+    bool is_late = world->now >= FAULTS_END; /* the partial cut that healing waits for */
     struct sim_event *event =
-        world_at(world, end < FAULTS_END ? end : FAULTS_END, EV_FAULT_ENDS, target);
+        world_at(world, is_late || end < FAULTS_END ? end : FAULTS_END, EV_FAULT_ENDS, target);
     event->number = (uint64_t)kind;
     event->rank = rank;
 }
@@ -167,6 +170,25 @@ static bool cut_site(struct world *world)
     return true;
 }
 
+static bool stale_reply(struct world *world)
+{
+    for (uint32_t i = 0; i < world->launch_count; i++) {
+        const struct launch *launch = &world->launches[i];
+        struct site_sim *site = &world->sites[launch->site];
+        if (launch->state != LAUNCH_ALIVE || launch->contact.policy != CONTACT_LEASE ||
+            site->is_destroyed || site->reply_delay != 0)
+            continue;
+        site->reply_delay =
+            pick_between(&world->random, 3 * SECOND,
+                         pick_chance(&world->random, 60) ? 11 * SECOND : 24 * SECOND);
+        site->cuts_up++;
+        end_later(world, FAULT_CUT_SITE, site->index, 1,
+                  pick_between(&world->random, 20 * SECOND, 60 * SECOND));
+        return true;
+    }
+    return false;
+}
+
 static void cut_node(struct world *world, struct site_sim *site, uint32_t node)
 {
     site->nodes[node].cuts++;
@@ -177,9 +199,13 @@ static void cut_node(struct world *world, struct site_sim *site, uint32_t node)
 static bool cut_gang(struct world *world)
 {
     struct launch *launch = launch_of_running_gang(world);
-    if (launch == NULL) { /* none runs: wait for one */
-        if (world->now < FAULTS_END - SECOND)
+    if (launch == NULL) { /* none runs: wait for one, and see that there will be one */
+        if (world->result->partial_cuts == 0 || world->now < FAULTS_END - SECOND)
             plan_one(world, FAULT_CUT_GANG, world->now + SECOND / 4);
+        if (world->result->partial_cuts == 0 && world->now > world->gang_asked_at + GANG_WAIT) {
+            world->gang_asked_at = world->now;
+            client_submit_gang(world);
+        }
         return false;
     }
     uint32_t rank = (uint32_t)pick_between(&world->random, 0, launch->rank_count - 1);
@@ -385,6 +411,10 @@ static bool restore(struct world *world)
     world->primary = new->index;
     if (world->is_mild && old->process.is_up && pick_chance(&world->random, 70)) {
         old->is_zombie = true; /* nobody has told it yet */
+        /* Work ends meanwhile: both will want to start it again. */
+        for (int64_t i = pick_between(&world->random, 1, 4); i > 0; i--)
+            plan_one(world, FAULT_SUPERVISOR_KILL,
+                     world->now + pick_between(&world->random, 0, SECOND));
         end_later(world, FAULT_RESTORE, old->index, 0,
                   pick_between(&world->random, SECOND, 4 * SECOND));
         world_after(world, 10 * MS, EV_SERVER_BOOT, new->index);
@@ -449,6 +479,8 @@ static bool apply(struct world *world, enum fault_kind kind)
         return destroy_site(world);
     case FAULT_CANCEL:
         return cancel_job(world);
+    case FAULT_STALE_REPLY:
+        return stale_reply(world);
     case FAULT_KIND_COUNT_:
         break;
     }
@@ -526,6 +558,10 @@ void fault_ends(struct world *world, const struct sim_event *event)
 
 void world_heal(struct world *world)
 {
+    if (world->result->partial_cuts < SIM_MIN_PARTIAL_CUTS) { /* not before it has happened */
+        world_at(world, world->now + SECOND, EV_HEAL, 0);
+        return;
+    }
     world->is_healed = true;
     world->healed_at = world->now;
     for (uint32_t i = 0; i < SERVERS_MAX; i++) {

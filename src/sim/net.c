@@ -88,9 +88,12 @@ void net_send_reply(struct world *world, struct server_sim *server, uint64_t num
     struct site_sim *site = &world->sites[handle->site];
     if (site->cuts_down != 0)
         return;
+    int64_t extra = site->reply_delay;
+    site->reply_delay = 0;
     for (uint32_t i = copies(world); i > 0; i--) {
-        struct sim_event *event = world_after(
-            world, delay(world), is_failure ? EV_AGENT_FAILED : EV_AGENT_REPLY, site->index);
+        struct sim_event *event =
+            world_after(world, delay(world) + extra, is_failure ? EV_AGENT_FAILED : EV_AGENT_REPLY,
+                        site->index);
         event->number = handle->request_seq;
         /* A reply may turn up at a later process of the same agent: harsher than TCP. */
         bool is_stray = !is_failure && pick_chance(&world->net_random, 30);

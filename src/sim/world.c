@@ -393,13 +393,15 @@ void world_destroy(struct world *world)
     free(world);
 }
 
-static void clock_make(struct world *world, struct clock_sim *clock)
+static void clock_make(struct world *world, struct clock_sim *clock, bool is_server)
 {
     int64_t drift = world->drift_ppm;
     /* The ends of the range more often than the middle: that is where margins are thin. */
     int64_t rate = pick_chance(&world->random, 60)
                        ? (pick_chance(&world->random, 50) ? drift : -drift)
                        : pick_between(&world->random, -drift, drift);
+    if (world->is_adverse)
+        rate = is_server ? drift : -drift;
     *clock = (struct clock_sim){
         .boot_base = pick_between(&world->random, 0, 1000000) * SECOND,
         .rate_ppm = (int32_t)rate,
@@ -422,10 +424,10 @@ static void sites_make(struct world *world)
         site->disk = disks_at(world->disks, SERVERS_MAX + i);
         site->journal_log = JOURNALS_MAX;
         site->process.timer_at = -1;
-        clock_make(world, &site->clock);
+        clock_make(world, &site->clock, false);
         for (uint32_t j = 0; j < NODES_MAX; j++) {
             site->nodes[j].is_up = true;
-            clock_make(world, &site->nodes[j].clock);
+            clock_make(world, &site->nodes[j].clock, false);
         }
     }
 }
@@ -439,7 +441,7 @@ static void servers_make(struct world *world)
         server->disk = disks_at(world->disks, i);
         server->process.timer_at = -1;
         server->shadow.epoch = 1;
-        clock_make(world, &server->clock);
+        clock_make(world, &server->clock, true);
     }
 }
 
@@ -461,6 +463,7 @@ static bool world_begin(struct world *world, uint64_t seed, int plant)
         ((bool *)&world->broken)[plant] = false;
     world->rules = &world->broken;
     world->is_mild = pick_chance(&world->random, 40);
+    world->is_adverse = pick_chance(&world->random, 35);
     world->drift_ppm = world->is_mild ? 40000 : 198000;
     world->site_count = (uint32_t)pick_between(&world->random, SIM_MIN_SITES, SITES_MAX);
     world->primary = 0;
@@ -474,7 +477,7 @@ static bool world_begin(struct world *world, uint64_t seed, int plant)
     }
     world->journal_count = 0;
     world->is_healed = false;
-    world->healed_at = 0;
+    world->healed_at = world->gang_asked_at = 0;
     world->slow_net = world->lossy_net = 0;
     world->fault_kinds = 0;
     world->next_handle = 1;

@@ -79,6 +79,7 @@ enum fault_kind {
     FAULT_LOSSY_NET,
     FAULT_SITE_DESTROYED,
     FAULT_CANCEL,
+    FAULT_STALE_REPLY, /* a site with leases: the next reply comes late, and then none */
     FAULT_KIND_COUNT_
 };
 const char *fault_kind_name(enum fault_kind kind);
@@ -249,6 +250,7 @@ struct site_sim {
     struct journal_shadow durable;
     struct journal_shadow maybe; /* with the group whose commit failed half-way */
     bool has_maybe;
+    int64_t reply_delay;  /* of the next reply; 0: as usual */
     uint64_t last_handle; /* of the request sent last, at which server */
     uint32_t last_server;
     uint32_t outputs_left;  /* the process dies after so many outputs; 0: not planned */
@@ -344,6 +346,7 @@ struct world {
 
     bool is_healed;
     int64_t healed_at;
+    int64_t gang_asked_at; /* when a gang was last asked for because none ran */
     uint64_t next_handle;
     struct sim_handle { /* of sync requests, by handle modulo the size */
         uint64_t handle, request_seq, agent_generation;
@@ -359,7 +362,9 @@ struct world {
         struct slice main, log; /* owned */
         struct shadow shadow;
     } backup;
-    bool is_mild; /* clocks close to true time, so that two servers may overlap */
+    bool is_adverse; /* servers' clocks run fast and sites' slow: lease margins are at their
+                        thinnest */
+    bool is_mild;    /* clocks close to true time, so that two servers may overlap */
     int64_t drift_ppm;
 
     struct sim_seed_result *result;
@@ -446,6 +451,7 @@ void world_heal(struct world *world);
 void backup_take(struct world *world);
 void client_plan(struct world *world);
 void client_submit(struct world *world, uint64_t number);
+void client_submit_gang(struct world *world);
 void client_answer(struct world *world, uint64_t handle, enum api_status status, struct slice body);
 void artifact_arrives(struct world *world, const struct sim_event *event);
 enum err site_values_make(struct world *world);
