@@ -61,8 +61,10 @@ void api_user_show(struct request *request);
 void api_user_put(struct request *request);
 void api_tokens_list(struct request *request);
 void api_token_create(struct request *request);
+void api_token_remake(struct request *request); /* route.remake_secret */
 void api_token_delete(struct request *request);
 void api_join_token_create(struct request *request);
+void api_join_token_remake(struct request *request);
 void api_join_tokens_list(struct request *request);
 void api_whoami(struct request *request);
 

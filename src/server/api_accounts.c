@@ -225,6 +225,15 @@ static bool wish_read(struct request *request, struct token_wish *wish)
     return err == ERR_OK;
 }
 
+void api_token_remake(struct request *request)
+{
+    char secret[TOKEN_TEXT_MAX];
+    struct digest hash;
+    if (requests_secret(request, TOKEN_PREFIX, secret, &hash) == ERR_OK)
+        request->secret = arena_text(request_arena(request), slice_of(secret));
+    explicit_bzero(secret, sizeof(secret));
+}
+
 void api_token_create(struct request *request)
 {
     struct server *server = request->server;
@@ -244,7 +253,7 @@ void api_token_create(struct request *request)
                         "there is no such user for whom you may make tokens");
         return;
     }
-    if (token_make(TOKEN_PREFIX, secret, &value.api_token.hash) != ERR_OK) {
+    if (requests_secret(request, TOKEN_PREFIX, secret, &value.api_token.hash) != ERR_OK) {
         request_problem(request, 503, "io", "the system gives no random bytes");
         return;
     }
@@ -261,9 +270,9 @@ void api_token_create(struct request *request)
     json_writer_init(&writer, &reply);
     json_begin_object(&writer);
     json_put_id(&writer, "id", value.api_token.id.id, ID_PREFIX_TOKEN);
-    json_put_text(&writer, "token", secret);
     json_end_object(&writer);
-    if (json_writer_finish(&writer) == ERR_OK)
+    request->secret = arena_text(request_arena(request), slice_of(secret));
+    if (json_writer_finish(&writer) == ERR_OK && request->secret != NULL)
         docs_put(request, &value, true, "token.create", buffer_slice(&reply));
     else
         request_problem(request, 500, "limit", "the answer is too long");
@@ -332,20 +341,31 @@ static bool join_wish(struct request *request, struct join_token *out)
     return err == ERR_OK;
 }
 
-/* What the site's operator types: secret, the authority's pin and the address, in one text. */
-static void join_reply(struct request *request, const struct doc_value *value, const char *secret,
-                       struct buffer *reply)
+/* What the site's operator types: the secret and the authority's pin, in one text. */
+static void join_secret_show(struct request *request, const char *secret)
 {
-    struct json_writer writer;
     char pin[CERT_PIN_TEXT_MAX];
     cert_pin_format(request->server->pin, pin);
-    char *text = arena_printf(request_arena(request), "%s.%s", secret, pin);
+    request->secret = arena_printf(request_arena(request), "%s.%s", secret, pin);
+}
+
+void api_join_token_remake(struct request *request)
+{
+    char secret[TOKEN_TEXT_MAX];
+    struct digest hash;
+    if (requests_secret(request, JOIN_TOKEN_PREFIX, secret, &hash) == ERR_OK)
+        join_secret_show(request, secret);
+    explicit_bzero(secret, sizeof(secret));
+}
+
+static void join_reply(struct request *request, const struct doc_value *value, struct buffer *reply)
+{
+    struct json_writer writer;
     json_writer_init(&writer, reply);
     json_begin_object(&writer);
     json_put_id(&writer, "id", value->join_token.id.id, ID_PREFIX_TOKEN);
     json_put_string(&writer, "site", value->join_token.site);
     json_put_wall(&writer, "expires_at", value->join_token.expires_at);
-    json_put_text(&writer, "token", text);
     json_put_text(&writer, "server", request->server->endpoint);
     json_end_object(&writer);
     enum err err = json_writer_finish(&writer);
@@ -364,14 +384,21 @@ void api_join_token_create(struct request *request)
         request_problem(request, 403, "denied", "that operator is not yours");
         return;
     }
-    if (token_make(JOIN_TOKEN_PREFIX, secret, &value.join_token.hash) != ERR_OK) {
+    const struct site *standing = directory_site(request->server->directory, value.join_token.site);
+    if (standing != NULL &&
+        !slice_is_equal(standing->operator_name, value.join_token.operator_name)) {
+        request_problem(request, 409, "exists", "a site of that name belongs to another operator");
+        return;
+    }
+    if (requests_secret(request, JOIN_TOKEN_PREFIX, secret, &value.join_token.hash) != ERR_OK) {
         request_problem(request, 503, "io", "the system gives no random bytes");
         return;
     }
     value.join_token.id = (struct token_id){server_make_id(request->server)};
     value.join_token.made_by = request->principal.user;
     buffer_init(&reply, ACCOUNT_BYTES_MAX);
-    join_reply(request, &value, secret, &reply);
+    join_reply(request, &value, &reply);
+    join_secret_show(request, secret);
     docs_put(request, &value, true, "join_token.create", buffer_slice(&reply));
     explicit_bzero(secret, sizeof(secret));
     buffer_deinit(&reply);

@@ -70,6 +70,27 @@ static void content_of_attempt(struct request *request, const struct attempt_tok
     request_query_store(request, &query, on_content_job);
 }
 
+/* ?tenant=, or the person's own. */
+static void content_of_person(struct request *request, enum permission permission)
+{
+    struct slice name = request_query(request, "tenant");
+    const struct tenant *named =
+        name.len > 0 ? directory_tenant(request->server->directory, name) : NULL;
+    struct subject subject = {.tenant = request->principal.tenant};
+    if (name.len > 0)
+        subject.tenant = named != NULL ? named->id : (struct tenant_id){0};
+    if (!principal_may_ever(&request->principal, permission))
+        request_problem(request, 403, "denied", "your roles and the token's scopes do not allow %s",
+                        permission_name(permission));
+    else if (name.len == 0 && id_is_none(subject.tenant.id))
+        request_problem(request, 422, "invalid",
+                        "you belong to no tenant: say which one with ?tenant=NAME");
+    else if (id_is_none(subject.tenant.id) || !request_may(request, permission, &subject))
+        request_problem(request, 404, "not_found", "there is no such thing, or you may not see it");
+    else
+        content_tenant(request, subject.tenant);
+}
+
 static void content_begin(struct request *request, enum permission permission,
                           void (*go_on)(struct request *request))
 {
@@ -84,12 +105,7 @@ static void content_begin(struct request *request, enum permission permission,
     content->go_on = go_on;
     request->extra = content;
     if (id_is_none(request->principal.site.id)) {
-        struct subject subject = {.tenant = request->principal.tenant};
-        if (!request_may(request, permission, &subject))
-            request_problem(request, 403, "denied", "your roles do not allow %s",
-                            permission_name(permission));
-        else
-            content_tenant(request, request->principal.tenant);
+        content_of_person(request, permission);
         return;
     }
     struct slice name = http_exchange_header(request->exchange, "Lq-Attempt");

@@ -18,7 +18,7 @@ enum {
     FOLLOW_MS = 100,
     SETTLE_MS = 1500,
     REFRESH_MS = 500,
-    ATTEMPTS_SHOWN_MAX = 4096
+    ATTEMPTS_SHOWN_MAX = 1000 /* = SERVER_JOB_ATTEMPTS_MAX */
 };
 
 /* ---- in */
@@ -86,21 +86,47 @@ static void log_stream_closed(struct request *request)
     loop_timer_stop(&stream->timer);
 }
 
-static bool log_stream_write(struct log_stream *stream, struct slice piece)
+/* Programs may print anything; JSON holds UTF-8 only. What is none becomes U+FFFD. A character cut
+ * off by the end of the piece is left for the next one: *out_len is what was taken. */
+static struct slice log_text(struct slice piece, struct buffer *out, size_t *out_len)
+{
+    size_t at = 0;
+    while (at < piece.len) {
+        size_t len = 1;
+        unsigned char c = (unsigned char)piece.data[at];
+        if (c >= 0xc2 && c <= 0xf4)
+            len = c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
+        if (at + len > piece.len && at > 0)
+            break;
+        if (at + len <= piece.len && slice_is_utf8((struct slice){piece.data + at, len})) {
+            buffer_append(out, (struct slice){piece.data + at, len});
+            at += len;
+        } else {
+            buffer_append_text(out, "\xef\xbf\xbd");
+            at++;
+        }
+    }
+    *out_len = at;
+    return buffer_slice(out);
+}
+
+static bool log_stream_write(struct log_stream *stream, struct slice piece, size_t *out_taken)
 {
     struct request *request = stream->request;
-    struct buffer out;
-    buffer_init(&out, PIECE_BYTES * 8);
+    struct buffer out, text;
+    buffer_init(&out, PIECE_BYTES * 24);
+    buffer_init(&text, PIECE_BYTES * 3);
+    *out_taken = piece.len;
     if (stream->is_events) {
         struct buffer data;
         struct json_writer writer;
-        buffer_init(&data, PIECE_BYTES * 7);
+        buffer_init(&data, PIECE_BYTES * 20);
         json_writer_init(&writer, &data);
         json_begin_object(&writer);
         json_put_u64(&writer, "attempt", stream->tokens[stream->at].number);
         json_put_u64(&writer, "rank", stream->rank);
         json_put_u64(&writer, "offset", stream->offset);
-        json_put_string(&writer, "text", piece);
+        json_put_string(&writer, "text", log_text(piece, &text, out_taken));
         json_end_object(&writer);
         struct sse_event event = {.event = SLICE_LITERAL("log"), .retry_ms = -1};
         enum err formed = json_writer_finish(&writer);
@@ -113,6 +139,7 @@ static bool log_stream_write(struct log_stream *stream, struct slice piece)
         buffer_append(&out, piece);
     }
     enum err err = http_exchange_write(request->exchange, buffer_slice(&out));
+    buffer_deinit(&text);
     buffer_deinit(&out);
     return err == ERR_OK;
 }
@@ -127,6 +154,13 @@ static void log_stream_finish(struct log_stream *stream)
     }
     loop_timer_stop(&stream->timer);
     http_exchange_finish(stream->request->exchange);
+}
+
+static struct slice log_offset_text(struct log_stream *stream)
+{
+    char *text =
+        arena_printf(request_arena(stream->request), "%llu", (unsigned long long)stream->offset);
+    return slice_of(text == NULL ? "" : text);
 }
 
 static void on_attempts(struct request *request, const struct store_answer *answer)
@@ -155,10 +189,11 @@ static void on_attempts(struct request *request, const struct store_answer *answ
                                                 ? SLICE_LITERAL("text/event-stream")
                                                 : SLICE_LITERAL("text/plain; charset=utf-8")},
             {SLICE_LITERAL("Cache-Control"), SLICE_LITERAL("no-store")},
-            {SLICE_LITERAL("X-Content-Type-Options"), SLICE_LITERAL("nosniff")}};
+            {SLICE_LITERAL("X-Content-Type-Options"), SLICE_LITERAL("nosniff")},
+            {SLICE_LITERAL("Lq-Log-Offset"), log_offset_text(stream)}};
         stream->is_started = true;
         request->is_answered = true;
-        http_exchange_start(request->exchange, 200, headers, 3, -1);
+        http_exchange_start(request->exchange, 200, headers, 4, -1);
         stream->idle_since = stream->refreshed_at;
     }
     loop_timer_set(&stream->timer, SPAN_MS(0));
@@ -206,7 +241,7 @@ static void log_stream_run(void *context)
                  sizeof(piece), &len, &size) != ERR_OK)
         len = 0;
     if (len > 0) {
-        if (log_stream_write(stream, (struct slice){piece, len}))
+        if (log_stream_write(stream, (struct slice){piece, len}, &len))
             stream->offset += len;
         stream->idle_since = now;
         loop_timer_set(&stream->timer, SPAN_MS(0));

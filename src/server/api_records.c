@@ -129,6 +129,10 @@ void api_usage_sum(struct request *request)
             return;
         }
         query.usage_sum.site = site->id;
+        struct subject subject = {.operator_name = site->operator_name};
+        if (request_query(request, "tenant").len == 0 &&
+            request_may(request, PERM_USAGE_READ, &subject))
+            query.usage_sum.tenants.is_all = true; /* all that ran there */
     }
     view->group = (enum usage_group)group;
     request->extra = view;
@@ -143,7 +147,11 @@ static void on_records(struct request *request, const struct store_answer *answe
     struct json_writer writer;
     list_begin(&out, &writer);
     for (size_t i = 0; i < answer->count; i++) {
+        const struct site *site =
+            directory_site_by_id(request->server->directory, answer->usage[i].record.site);
         struct subject subject = {.tenant = answer->usage[i].tenant};
+        if (site != NULL)
+            subject.operator_name = site->operator_name;
         if (request_may(request, PERM_USAGE_READ, &subject))
             row_encode_usage(&answer->usage[i].record, &writer);
     }

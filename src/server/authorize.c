@@ -5,6 +5,8 @@
 
 #include "base/assert.h"
 #include "model/words.h"
+#include "server/api.h"
+#include "server/identity.h"
 #include "server/requests.h"
 
 enum { REQUEST_ARENA_BYTES = 8 << 20 };
@@ -107,6 +109,22 @@ static const struct route *route_find(struct request *request, struct slice meth
     return NULL;
 }
 
+/* For 405: what the path does take. */
+static const char *allowed_methods(struct request *request)
+{
+    const char *text = "";
+    for (size_t i = 0; i < ROUTE_COUNT; i++) {
+        struct slice params[REQUEST_PARAMS_MAX];
+        uint32_t count;
+        if (!route_matches(&ROUTES[i], &request->target, params, &count))
+            continue;
+        const char *more = arena_printf(request_arena(request), "%s%s%s", text,
+                                        text[0] != 0 ? ", " : "", ROUTES[i].method);
+        text = more != NULL ? more : text;
+    }
+    return text;
+}
+
 enum err routes_check(struct fault *fault)
 {
     for (size_t i = 0; i < ROUTE_COUNT; i++) {
@@ -146,6 +164,10 @@ static bool agent_identify(struct request *request)
     if (id_parse(id, ID_PREFIX_SITE, &site.id) != ERR_OK ||
         directory_site_by_id(server->directory, site) == NULL)
         return false;
+    char name[CERTIFICATE_NAME_MAX];
+    identity_certificate_name(&peer, name);
+    if (!directory_certificate_is_good(server->directory, site, slice_of(name)))
+        return false; /* taken back: the site has joined anew since, or was told to */
     bool is_expired = peer.not_after.us < loop_now(server->loop).wall.us;
     if (is_expired && strcmp(request->route->pattern, "/v1/agent/renew") != 0)
         return false;
@@ -179,6 +201,9 @@ static bool person_identify(struct request *request, struct fault *fault)
     if (actor == NULL)
         return false;
     id_format(request->principal.user.id, ID_PREFIX_USER, actor);
+    /* The directory's own text goes when the user is changed while this request waits. */
+    request->principal.operator_name =
+        arena_copy(request_arena(request), request->principal.operator_name);
     request->actor = (struct server_principal){.user = request->principal.user,
                                                .tenant = request->principal.tenant,
                                                .actor = slice_of(actor)};
@@ -208,21 +233,23 @@ static bool identify(struct request *request)
 
 /* ---- whose it is */
 
-static void hand_over(struct request *request)
+#define NOT_THERE "there is no such thing, or you may not see it"
+
+static void refuse(struct request *request)
 {
-    request->route->handle(request);
+    request_problem(request, 403, "denied", "your roles and the token's scopes do not allow %s",
+                    permission_name(request->route->permission));
 }
 
 /* One answer for "not there" and "not yours", so that ids of others cannot be probed. */
 static void judge(struct request *request, const struct subject *subject)
 {
     if (request_may(request, request->route->permission, subject))
-        hand_over(request);
+        requests_hand_over(request);
     else if (principal_may_ever(&request->principal, request->route->permission))
-        request_problem(request, 404, "not_found", "there is no such thing, or you may not see it");
+        request_problem(request, 404, "not_found", NOT_THERE);
     else
-        request_problem(request, 403, "denied", "your roles do not allow %s",
-                        permission_name(request->route->permission));
+        refuse(request);
 }
 
 static void on_job(struct request *request, const struct store_answer *answer)
@@ -268,8 +295,12 @@ static void judge_known(struct request *request)
     struct id id;
     if (request->route->ownership == OWN_SITE) {
         const struct site *site = directory_site(directory, request->params[0]);
-        if (site != NULL)
+        if (site != NULL) {
             subject = (struct subject){.operator_name = site->operator_name, .site = site->id};
+        } else if (request->route->handle == api_site_put) {
+            requests_hand_over(request); /* a new one: the handler asks whose it becomes */
+            return;
+        }
     } else if (request->route->ownership == OWN_TENANT_ID) {
         const struct tenant *tenant = directory_tenant(directory, request->params[0]);
         if (tenant != NULL)
@@ -297,22 +328,24 @@ void requests_authorize(struct request *request)
     struct store_query query = {0};
     struct subject subject = {0};
     struct id id;
+    /* Whoever may never do it learns nothing about what is there. */
+    if (request->route->permission != PERM_COUNT_ &&
+        !principal_may_ever(&request->principal, request->route->permission)) {
+        refuse(request);
+        return;
+    }
     switch (request->route->ownership) {
     case OWN_OPEN:
     case OWN_SELF:
     case OWN_AGENT:
     case OWN_ATTEMPT:
-        hand_over(request);
+        requests_hand_over(request);
         return;
     case OWN_NETWORK:
         judge(request, &subject);
         return;
     case OWN_LIST:
-        if (principal_may_ever(&request->principal, request->route->permission))
-            hand_over(request);
-        else
-            request_problem(request, 403, "denied", "your roles do not allow %s",
-                            permission_name(request->route->permission));
+        requests_hand_over(request); /* asked above */
         return;
     case OWN_TENANT: {
         struct slice name = request_query(request, "tenant");
@@ -328,8 +361,7 @@ void requests_authorize(struct request *request)
             return;
         }
         if (name.len > 0 && tenant == NULL) {
-            request_problem(request, 404, "not_found",
-                            "there is no tenant \"%.*s\" that you may see", SLICE_ARG(name));
+            request_problem(request, 404, "not_found", NOT_THERE);
             return;
         }
         request->actor.tenant = subject.tenant;
@@ -416,6 +448,8 @@ void request_begin(void *context, struct http_exchange *exchange)
     }
     request->route = route_find(request, head->method_text, &path_known);
     if (request->route == NULL) {
+        if (path_known)
+            request->allow = allowed_methods(request);
         request_problem(request, path_known ? 405 : 404, path_known ? "method" : "not_found",
                         path_known ? "this path does not take %.*s"
                                    : "there is nothing here for %.*s; see /v1/openapi.json",

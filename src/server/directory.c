@@ -22,12 +22,14 @@ enum {
 struct entry {
     struct arena arena;
     struct doc_value value;
+    uint64_t version, generation;
 };
 
 struct directory {
     struct strmap entries[DOC_KIND_COUNT_]; /* by doc id -> entry */
     struct strmap tokens, join_tokens;      /* by hash bytes -> entry */
     struct strmap sites;                    /* by name -> entry */
+    uint64_t generation;                    /* of loads */
     bool is_tree_current;
     struct arena tree_arena;
     struct tenant_tree tree;
@@ -36,7 +38,7 @@ struct directory {
 static bool is_kept(enum doc_kind kind)
 {
     return kind == DOC_USER || kind == DOC_TOKEN || kind == DOC_JOIN_TOKEN || kind == DOC_TENANT ||
-           kind == DOC_SITE;
+           kind == DOC_SITE || kind == DOC_SITE_STATE;
 }
 
 enum err directory_create(struct directory **out)
@@ -61,7 +63,7 @@ static void entry_free(struct entry *entry)
     free(entry);
 }
 
-void directory_clear(struct directory *directory)
+static void directory_clear(struct directory *directory)
 {
     for (int kind = 0; kind < DOC_KIND_COUNT_; kind++) {
         size_t cursor = 0;
@@ -141,6 +143,8 @@ void directory_put(struct directory *directory, const struct doc *doc)
         entry_free(entry); /* the core has judged it already; without it nobody comes in by it */
         return;
     }
+    entry->version = doc->version;
+    entry->generation = directory->generation;
     directory_remove(directory, doc->kind, doc->id);
     ASSERT(strmap_put(&directory->entries[doc->kind], doc->id, entry) == ERR_OK);
     struct strmap *index = index_of(directory, entry, &key);
@@ -148,6 +152,41 @@ void directory_put(struct directory *directory, const struct doc *doc)
         ASSERT(strmap_put(index, key, entry) == ERR_OK);
     if (doc->kind == DOC_TENANT)
         directory->is_tree_current = false;
+}
+
+void directory_mark(struct directory *directory)
+{
+    directory->generation++;
+}
+
+void directory_sweep(struct directory *directory)
+{
+    for (int kind = 0; kind < DOC_KIND_COUNT_; kind++) {
+        struct vector gone;
+        size_t cursor = 0;
+        void *value;
+        vector_init(&gone, sizeof(void *), ENTRIES_MAX);
+        while (strmap_next(&directory->entries[kind], &cursor, NULL, &value))
+            if (((struct entry *)value)->generation != directory->generation)
+                ASSERT(vector_push(&gone, &value) == ERR_OK);
+        for (size_t i = 0; i < gone.len; i++) {
+            char key[DOC_ID_MAX + 1];
+            doc_key(&(*(struct entry **)vector_at(&gone, i))->value, key);
+            directory_remove(directory, (enum doc_kind)kind, slice_of(key));
+        }
+        vector_deinit(&gone);
+    }
+}
+
+size_t directory_count(const struct directory *directory, enum doc_kind kind)
+{
+    return strmap_count(&directory->entries[kind]);
+}
+
+uint64_t directory_version(const struct directory *directory, enum doc_kind kind, struct slice id)
+{
+    const struct entry *entry = strmap_get(&directory->entries[kind], id);
+    return entry == NULL ? 0 : entry->version;
 }
 
 /* ---- tokens */
@@ -165,30 +204,36 @@ static uint32_t token_checksum(const char *prefix, struct slice secret)
            (uint32_t)digest.bytes[2] << 8 | digest.bytes[3];
 }
 
-enum err token_make(const char *prefix, char out_text[TOKEN_TEXT_MAX], struct digest *out_hash)
+enum err token_format(const char *prefix, const struct digest *secret,
+                      char out_text[TOKEN_TEXT_MAX], struct digest *out_hash)
 {
-    uint8_t secret[TOKEN_SECRET_BYTES];
     struct buffer text;
-    enum err err = entropy_fill(secret, sizeof(secret));
-    if (err != ERR_OK)
-        return err;
     buffer_init(&text, TOKEN_TEXT_MAX - 1);
     buffer_append_text(&text, prefix);
-    buffer_append_hex(&text, slice_make(secret, sizeof(secret)));
+    buffer_append_hex(&text, slice_make(secret->bytes, TOKEN_SECRET_BYTES));
     struct slice hex = buffer_slice(&text);
     size_t prefix_len = strlen(prefix);
     buffer_printf(
         &text, "%08x",
         token_checksum(prefix, (struct slice){hex.data + prefix_len, hex.len - prefix_len}));
-    err = buffer_status(&text);
+    enum err err = buffer_status(&text);
     if (err == ERR_OK) {
         struct slice whole = buffer_slice(&text);
         memcpy(out_text, whole.data, whole.len);
         out_text[whole.len] = 0;
         *out_hash = digest_of(whole);
     }
-    explicit_bzero(secret, sizeof(secret));
     buffer_deinit(&text);
+    return err;
+}
+
+enum err token_make(const char *prefix, char out_text[TOKEN_TEXT_MAX], struct digest *out_hash)
+{
+    struct digest secret;
+    enum err err = entropy_fill(secret.bytes, sizeof(secret.bytes));
+    if (err == ERR_OK)
+        err = token_format(prefix, &secret, out_text, out_hash);
+    explicit_bzero(&secret, sizeof(secret));
     return err;
 }
 
@@ -275,6 +320,18 @@ const struct user *directory_user(const struct directory *directory, struct user
     return entry == NULL ? NULL : &entry->value.user;
 }
 
+const struct user *directory_user_named(const struct directory *directory, struct slice name)
+{
+    size_t cursor = 0;
+    void *value;
+    while (strmap_next(&directory->entries[DOC_USER], &cursor, NULL, &value)) {
+        const struct entry *entry = value;
+        if (slice_is_equal(entry->value.user.name, name))
+            return &entry->value.user;
+    }
+    return NULL;
+}
+
 const struct api_token *directory_token(const struct directory *directory, struct token_id id)
 {
     const struct entry *entry = entry_by_id(directory, DOC_TOKEN, id.id, ID_PREFIX_TOKEN);
@@ -285,6 +342,23 @@ const struct site *directory_site_by_id(const struct directory *directory, struc
 {
     const struct entry *entry = entry_by_id(directory, DOC_SITE, id.id, ID_PREFIX_SITE);
     return entry == NULL ? NULL : &entry->value.site;
+}
+
+const struct text_list *directory_certificates(const struct directory *directory,
+                                               struct site_id site)
+{
+    const struct entry *entry = entry_by_id(directory, DOC_SITE_STATE, site.id, ID_PREFIX_SITE);
+    return entry == NULL ? NULL : &entry->value.site_memory.certificates;
+}
+
+bool directory_certificate_is_good(const struct directory *directory, struct site_id site,
+                                   struct slice name)
+{
+    const struct text_list *list = directory_certificates(directory, site);
+    for (uint32_t i = 0; list != NULL && i < list->count; i++)
+        if (slice_is_equal(list->items[i], name))
+            return true;
+    return false;
 }
 
 const struct site *directory_site(struct directory *directory, struct slice name_or_id)

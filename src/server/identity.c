@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/hex.h"
 #include "model/words.h"
 #include "port/entropy.h"
 #include "port/file.h"
@@ -173,8 +174,14 @@ void identity_close(struct server *server)
     cert_key_destroy(server->ca_key);
 }
 
+void identity_certificate_name(const struct tls_peer *peer, char out[CERTIFICATE_NAME_MAX])
+{
+    hex_encode(slice_make(peer->sha256, CERTIFICATE_NAME_MAX / 2), out);
+}
+
 enum err identity_sign_site(struct server *server, struct slice request_pem, struct site_id site,
-                            char out[CERT_PEM_MAX], struct fault *fault)
+                            char out[CERT_PEM_MAX], char out_name[CERTIFICATE_NAME_MAX],
+                            struct fault *fault)
 {
     const struct cert_authority authority = {server->ca_cert, server->ca_key};
     struct cert_request *request = NULL;
@@ -190,6 +197,11 @@ enum err identity_sign_site(struct server *server, struct slice request_pem, str
                                    SPAN_S((int64_t)AGENT_CERT_LIFE_H * 3600), &cert);
     if (err == ERR_OK)
         err = cert_to_pem(cert, out);
+    if (err == ERR_OK) {
+        struct tls_peer peer;
+        cert_describe(cert, &peer);
+        identity_certificate_name(&peer, out_name);
+    }
     cert_destroy(cert);
     cert_request_destroy(request);
     return err == ERR_OK ? ERR_OK

@@ -20,8 +20,12 @@ enum err identity_open(struct server *server, uint8_t out_secret[SECRET_KEY_BYTE
 void identity_close(struct server *server);
 /* A new server certificate for connections from now on. */
 enum err identity_renew(struct server *server, struct fault *fault) LQ_CHECKED;
-/* A client certificate for a site, from its signing request. PEM into `out`. */
+enum { CERTIFICATE_NAME_MAX = 33 };
+/* By which a certificate is kept as good: the first 16 bytes of its SHA-256, in hex. */
+void identity_certificate_name(const struct tls_peer *peer, char out[CERTIFICATE_NAME_MAX]);
+/* A client certificate for a site, from its signing request: PEM into `out`. */
 enum err identity_sign_site(struct server *server, struct slice request_pem, struct site_id site,
-                            char out[CERT_PEM_MAX], struct fault *fault) LQ_CHECKED;
+                            char out[CERT_PEM_MAX], char out_name[CERTIFICATE_NAME_MAX],
+                            struct fault *fault) LQ_CHECKED;
 
 #endif

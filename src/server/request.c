@@ -54,12 +54,14 @@ void request_empty(struct request *request, int status)
 
 static void problem_send(struct request *request, int status, struct slice body)
 {
-    struct http1_header headers[3] = {
+    struct http1_header headers[4] = {
         {SLICE_LITERAL("Content-Type"), SLICE_LITERAL("application/problem+json")}};
     size_t count = 1;
     if (status == 401)
         headers[count++] =
             (struct http1_header){SLICE_LITERAL("WWW-Authenticate"), SLICE_LITERAL("Bearer")};
+    if (status == 405 && request->allow != NULL)
+        headers[count++] = (struct http1_header){SLICE_LITERAL("Allow"), slice_of(request->allow)};
     if (status == 429 || status == 503)
         headers[count++] = (struct http1_header){SLICE_LITERAL("Retry-After"), SLICE_LITERAL("1")};
     answered(request, status);
@@ -107,6 +109,8 @@ void request_fault(struct request *request, const struct fault *fault)
 {
     struct buffer body;
     int status = http_problem_status(fault->code);
+    if (fault->code == ERR_FULL || fault->code == ERR_IO || fault->code == ERR_NO_MEMORY)
+        status = 503; /* passing states: try again */
     buffer_init(&body, 8192);
     problem_write(&body, status, err_name(fault->code), fault->message, fault);
     problem_send(request, status, buffer_slice(&body));
@@ -232,48 +236,16 @@ bool request_tenants(struct request *request, struct store_tenants *out)
 
 /* ---- the core */
 
-static struct hash256 request_hash(const struct request *request)
-{
-    struct digest_stream stream;
-    struct hash256 hash;
-    const struct http1_head *head = http_exchange_head(request->exchange);
-    ASSERT(digest_stream_init(&stream) == ERR_OK);
-    digest_stream_update(&stream, head->method_text);
-    digest_stream_update(&stream, SLICE_LITERAL(" "));
-    digest_stream_update(&stream, head->target);
-    digest_stream_update(&stream, SLICE_LITERAL("\n"));
-    digest_stream_update(&stream, request->body);
-    struct digest digest = digest_stream_finish(&stream);
-    digest_stream_deinit(&stream);
-    memcpy(hash.bytes, digest.bytes, HASH_BYTES);
-    return hash;
-}
-
-struct slice requests_idempotency_key(const struct request *request)
-{
-    return http_exchange_header(request->exchange, "Idempotency-Key");
-}
-
-static struct slice idempotency_scope(struct request *request)
-{
-    char *text = arena_alloc(request_arena(request), ID_TEXT_MAX);
-    if (text == NULL)
-        return SLICE_LITERAL("user");
-    id_format(request->principal.user.id, ID_PREFIX_USER, text);
-    return slice_of(text);
-}
-
 void request_step(struct request *request, struct server_event *event)
 {
     struct server *server = request->server;
-    struct slice key = requests_idempotency_key(request);
     event->handle = ++server->next_handle;
     event->principal = &request->actor;
-    if (key.data != NULL && event->kind != SERVER_SYNC)
+    if (request->has_key)
         event->idempotency = (struct server_idempotency){
-            .scope = idempotency_scope(request),
-            .key = key,
-            .request = request_hash(request),
+            .scope = request->actor.actor,
+            .key = requests_idempotency_key(request),
+            .request = request->hash,
             .is_set = true,
             .expires_at = {loop_now(server->loop).wall.us + (int64_t)IDEMPOTENCY_LIFE_S * 1000000}};
     request->handle = event->handle;
@@ -296,15 +268,44 @@ void server_output(void *context, const struct server_output *output)
     if (request == NULL)
         return; /* the client is gone */
     request->handle = 0;
+    if (request->is_answered)
+        return; /* a poll that was sent away when the server began to stop */
     if (output->kind == OUTPUT_CLOSE_POLL) {
         request_problem(request, 409, "newer_poll", "a newer poll of the same site took over");
         return;
     }
-    if (output->status >= 400)
+    void (*on_output)(struct request *, const struct server_output *) = request->on_output;
+    request->on_output = NULL;
+    if (requests_look_again(request, output))
+        return;
+    if (on_output != NULL)
+        on_output(request, output);
+    else
+        request_output(request, output);
+}
+
+void request_output(struct request *request, const struct server_output *output)
+{
+    if (output->kind == OUTPUT_SYNC_REPLY)
+        request_json(request, 200, output->body);
+    else if (output->status >= 400)
         problem_send(request, (int)output->status, output->body);
     else
-        request_json_etag(request, output->kind == OUTPUT_SYNC_REPLY ? 200 : (int)output->status,
-                          output->body, output->etag);
+        request_json_etag(request, (int)output->status, requests_with_secret(request, output->body),
+                          output->etag);
+}
+
+void server_polls_end(struct server *server)
+{
+    size_t cursor = 0;
+    void *value;
+    while (u64map_next(&server->waiting, &cursor, NULL, &value)) {
+        struct request *request = value;
+        if (!request->is_sync || request->is_answered)
+            continue;
+        /* It stays in the map until it closes: the core's late answer must find it answered. */
+        request_problem(request, 503, "stopping", "the server is stopping; come back in a moment");
+    }
 }
 
 void server_requests_reset(struct server *server)
@@ -314,9 +315,12 @@ void server_requests_reset(struct server *server)
     while (u64map_next(&server->waiting, &cursor, NULL, &value)) {
         struct request *request = value;
         request->handle = 0;
-        request_problem(request, 503, "try_again",
-                        "the server could not make the change durable; nothing of it took effect "
-                        "unless a retry says so");
+        request->on_output = NULL;
+        if (!request->is_answered)
+            request_problem(
+                request, 503, "try_again",
+                "the server could not make the change durable; nothing of it took effect "
+                "unless a retry says so");
     }
     u64map_clear(&server->waiting);
 }

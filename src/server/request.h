@@ -26,6 +26,7 @@
 struct request;
 struct watcher;
 struct log_store;
+struct gc;
 
 struct server {
     const struct server_options *options;
@@ -56,7 +57,10 @@ struct server {
         uint64_t by_status[6];
     } counters;
     struct loop_timer renew;
+    struct gc *gc;
+    uint8_t token_key[32]; /* secrets of requests with an Idempotency-Key are derived from it */
     bool is_stopping;
+    bool is_ready_told;
 };
 
 enum {
@@ -94,6 +98,8 @@ struct route {
     uint64_t body_max; /* 0: no body is read before the handler */
     void (*handle)(struct request *request);
     const char *summary; /* for the OpenAPI document's check */
+    /* Sets request->secret for a repeated request; NULL: its answers hold none. */
+    void (*remake_secret)(struct request *request);
 };
 
 struct request {
@@ -116,6 +122,12 @@ struct request {
     void *extra;                                /* the handler's own, in the exchange's arena */
     void (*on_closed)(struct request *request); /* handler's clean-up; may be NULL */
     uint32_t pending;                           /* queries under way */
+    /* The core's output for the step under way; NULL: it is the answer. Called once. */
+    void (*on_output)(struct request *request, const struct server_output *output);
+    bool has_key, has_looked_again; /* Idempotency-Key */
+    struct hash256 hash;            /* of the request, when has_key */
+    const char *secret;             /* shown once, in the answer, and kept nowhere */
+    const char *allow;              /* for 405 */
 };
 
 extern const struct route ROUTES[];
@@ -165,6 +177,9 @@ void request_query_store(struct request *request, const struct store_query *quer
 /* The same, but ERR_NOT_FOUND comes to `done` as NULL. */
 void request_query_maybe(struct request *request, const struct store_query *query,
                          void (*done)(struct request *request, const struct store_answer *answer));
+void server_polls_end(struct server *server); /* held polls are told to come back */
+/* Answers with the core's output. */
+void request_output(struct request *request, const struct server_output *output);
 void server_output(void *server, const struct server_output *output); /* core_host's on_output */
 void server_requests_reset(struct server *server);                    /* all waiting ones: 503 */
 struct id server_make_id(struct server *server);

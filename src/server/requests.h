@@ -11,7 +11,19 @@ void requests_keep_document(struct request *request, struct json_document *docum
 /* Frees it if its exchange is closed and nothing is under way. */
 void requests_release(struct request *request);
 struct slice requests_idempotency_key(const struct request *request); /* NULL data: none */
-/* After authentication: find out whose the subject is, check, run the handler. */
+/* After authentication: find out whose the subject is, check, hand over. */
 void requests_authorize(struct request *request);
+
+/* ---- idempotency.c */
+/* Permission and ownership have passed: the kept answer, if the request came before, else the
+ * handler. */
+void requests_hand_over(struct request *request);
+/* The core has just taken the same key: ask the store again. False: nothing of the kind. */
+bool requests_look_again(struct request *request, const struct server_output *output);
+/* A new token; with an Idempotency-Key the same one for the same request. As token_make. */
+enum err requests_secret(struct request *request, const char *prefix, char out_text[TOKEN_TEXT_MAX],
+                         struct digest *out_hash) LQ_CHECKED;
+/* The object with request->secret as its last member "token"; itself without one. */
+struct slice requests_with_secret(struct request *request, struct slice json);
 
 #endif

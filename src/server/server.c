@@ -15,13 +15,14 @@
 #include "port/file.h"
 #include "port/worker.h"
 #include "server/api.h"
+#include "server/gc.h"
 #include "server/identity.h"
 #include "server/logs.h"
 #include "server/watch.h"
 #include "wire/catalogue.h"
 
 enum {
-    CHUNK_JOBS_MAX = 256,
+    CHUNK_JOBS_MAX = 64, /* of up to 4 MiB each */
     CATALOGUE_BYTES_MAX = 4 << 20,
     READER_THREADS = 1,
     DRAIN_MS = 3000,
@@ -64,6 +65,9 @@ static void bootstrap_put(struct server *server, const struct doc_value *value, 
     buffer_deinit(&body);
 }
 
+/* What of it stands already is taken as it is: the three changes may not all have become durable
+ * before an earlier start was cut off. The token comes last; until it stands, this is done again.
+ */
 static enum err bootstrap(struct server *server, struct fault *fault)
 {
     struct wall_us now = loop_now(server->loop).wall;
@@ -81,15 +85,23 @@ static enum err bootstrap(struct server *server, struct fault *fault)
     arena_deinit(&arena);
     if (err != ERR_OK)
         return err;
+    const struct tenant *root = directory_tenant(server->directory, SLICE_LITERAL("root"));
+    const struct user *admin = directory_user_named(server->directory, SLICE_LITERAL("admin"));
     tenant.tenant =
         (struct tenant){.id = {server_make_id(server)}, .name = SLICE_LITERAL("root"), .weight = 1};
-    bootstrap_put(server, &tenant, "tenant.create");
+    if (root != NULL)
+        tenant.tenant.id = root->id;
+    else
+        bootstrap_put(server, &tenant, "tenant.create");
     user.user = (struct user){.id = {server_make_id(server)},
                               .name = SLICE_LITERAL("admin"),
                               .tenant = tenant.tenant.id,
                               .roles = ROLE_BIT(ROLE_ADMIN) | ROLE_BIT(ROLE_MEMBER),
                               .created_at = now};
-    bootstrap_put(server, &user, "user.create");
+    if (admin != NULL)
+        user.user.id = admin->id;
+    else
+        bootstrap_put(server, &user, "user.create");
     row.api_token.id = (struct token_id){server_make_id(server)};
     row.api_token.user = user.user.id;
     row.api_token.label = SLICE_LITERAL("first administrator");
@@ -97,6 +109,22 @@ static enum err bootstrap(struct server *server, struct fault *fault)
     row.api_token.created_at = now;
     bootstrap_put(server, &row, "token.create");
     return ERR_OK;
+}
+
+/* To whoever started this, once somebody could use it: the first token is durable. */
+static void ready_tell(struct server *server)
+{
+    char line[ENDPOINT_TEXT_MAX + 8];
+    if (server->is_ready_told || server->endpoint[0] == 0 ||
+        directory_count(server->directory, DOC_TOKEN) == 0)
+        return;
+    server->is_ready_told = true;
+    if (server->options->ready_fd < 0)
+        return;
+    int n = snprintf(line, sizeof(line), "ready %s\n", server->endpoint);
+    if (file_write_all(server->options->ready_fd, (struct slice){line, (size_t)n}) != ERR_OK)
+        fprintf(stderr, "lq server: whoever waits for it to be ready is gone\n");
+    (void)close(server->options->ready_fd);
 }
 
 /* ---- what the core's host tells */
@@ -123,6 +151,7 @@ static void on_committed(void *context, const struct change *change,
     }
     if (has_event)
         watch_events(server, change);
+    ready_tell(server);
 }
 
 static void on_reset(void *context, enum err why)
@@ -131,12 +160,15 @@ static void on_reset(void *context, enum err why)
     fprintf(stderr, "lq server: the store did not take a change (%s); loading again\n",
             err_name(why));
     server_requests_reset(server);
-    directory_clear(server->directory);
+    directory_mark(server->directory);
 }
 
 static void on_ready(void *context)
 {
-    (void)context;
+    struct server *server = context;
+    if (server->is_ready_told)
+        fprintf(stderr, "lq server: loaded, changes are taken again\n");
+    directory_sweep(server->directory);
 }
 
 static const struct core_host_events HOST_EVENTS = {.on_doc = on_doc,
@@ -186,8 +218,11 @@ static enum err open_core(struct server *server, struct fault *fault)
     if (err == ERR_OK)
         err = core_host_create(server->loop, server->db, &settings, random_u64(&server->random),
                                &HOST_EVENTS, server, &server->host, fault);
-    if (err == ERR_OK && directory_tree(server->directory)->count == 0)
+    if (err == ERR_OK && directory_count(server->directory, DOC_TOKEN) == 0)
         err = bootstrap(server, fault);
+    const struct digest token_key = digest_hmac(
+        slice_make(settings.secret_key, sizeof(settings.secret_key)), SLICE_LITERAL("tokens"));
+    memcpy(server->token_key, token_key.bytes, sizeof(server->token_key));
     explicit_bzero(settings.secret_key, sizeof(settings.secret_key));
     return err;
 }
@@ -227,6 +262,7 @@ static void on_signal(void *context, int number)
     }
     server->is_stopping = true;
     watch_close_all(server);
+    server_polls_end(server);
     http_server_drain(server->http, SPAN_MS(DRAIN_MS), on_drained, server);
 }
 
@@ -239,24 +275,25 @@ static enum err serve(struct server *server, struct fault *fault)
         return fault_set(fault, err, NULL, "signals cannot be watched");
     loop_timer_init(&server->renew, server->loop, renew_run, server);
     loop_timer_set(&server->renew, SPAN_S((int64_t)SERVER_CERT_RENEW_DAYS * 86400));
-    if (server->options->ready_fd >= 0) {
-        char line[ENDPOINT_TEXT_MAX + 8];
-        int n = snprintf(line, sizeof(line), "ready %s\n", server->endpoint);
-        err = file_write_all(server->options->ready_fd, (struct slice){line, (size_t)n});
-        if (err != ERR_OK)
-            return fault_set(fault, err, NULL, "whoever waits for this server to be ready is gone");
-    }
+    err = gc_create(server, &server->gc);
+    if (err != ERR_OK)
+        return err;
+    ready_tell(server);
     return loop_run(server->loop);
 }
 
+/* From the outside in: no request is left when the core goes, and nothing is posted to what is
+ * gone.
+ */
 static void server_close(struct server *server)
 {
     loop_timer_stop(&server->renew);
-    core_host_destroy(server->host);
     http_server_destroy(server->http);
+    gc_destroy(server->gc);
     store_reader_destroy(server->reader);
-    log_store_close(server->logs);
     worker_destroy(server->chunk_worker);
+    core_host_destroy(server->host);
+    log_store_close(server->logs);
     chunks_close(server->chunks);
     store_db_close(server->db);
     identity_close(server);
@@ -264,6 +301,7 @@ static void server_close(struct server *server)
     u64map_deinit(&server->waiting);
     arena_deinit(&server->catalogue_arena);
     loop_destroy(server->loop);
+    explicit_bzero(server->token_key, sizeof(server->token_key));
     free(server);
 }
 

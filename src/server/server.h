@@ -24,7 +24,8 @@ struct server_options {
     const char *catalogue_path;      /* accelerators.csv; NULL: no names are looked up */
     bool is_restored;                /* the operator says that the database is an older copy */
     struct server_settings settings; /* secret_key is filled in by the server */
-    int ready_fd;                    /* one line "ready HOST:PORT\n" is written here; -1: nowhere */
+    int64_t gc_first_s; /* from the start to the first sweep; 0: the default (server/gc.h) */
+    int ready_fd;       /* one line "ready HOST:PORT\n" is written here; -1: nowhere */
 };
 
 void server_options_default(struct server_options *out);
