@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/hex.h"
+#include "http/cert.h"
 #include "port/entropy.h"
 #include "port/file.h"
 #include "port/loop.h"
@@ -36,14 +37,18 @@ static int config_read(struct cli *cli, const char *path, struct fault *fault)
         err = yaml_parse(text, &YAML_LIMITS, &document, fault);
     if (err != ERR_OK)
         return cli_fail_fault(cli, EXIT_USAGE, path, fault);
-    static const char *const KEYS[] = {"server", "ca", "token"};
-    const char **const fields[] = {&cli->config.server, &cli->config.ca_pem, &cli->config.token};
+    enum { FIELDS = 4 };
+    static const char *const KEYS[FIELDS] = {"server", "ca", "pin", "token"};
+    const char **const fields[FIELDS] = {&cli->config.server, &cli->config.ca_pem, &cli->config.pin,
+                                         &cli->config.token};
     struct json_value root = json_root(document);
-    err = json_object_check_keys(root, KEYS, 3, fault);
-    for (int i = 0; i < 3 && err == ERR_OK; i++) {
+    bool has_ca = cli->config.ca_pem != NULL; /* given by hand: the file's pin is of another */
+    err = json_object_check_keys(root, KEYS, FIELDS, fault);
+    for (int i = 0; i < FIELDS && err == ERR_OK; i++) {
         value = (struct slice){0};
         err = json_opt_string(root, KEYS[i], 65536, &value, fault);
-        if (err == ERR_OK && value.len > 0 && *fields[i] == NULL)
+        if (err == ERR_OK && value.len > 0 && *fields[i] == NULL &&
+            !(has_ca && fields[i] == &cli->config.pin))
             *fields[i] = arena_text(&cli->arena, value);
     }
     json_document_destroy(document);
@@ -85,7 +90,7 @@ int api_config_load(struct cli *cli)
             cli, EXIT_USAGE,
             "no server is known; run `lq login HOST:PORT --token TOKEN` first (or `lq up` for a "
             "network on this machine)");
-    if (cli->config.ca_pem == NULL)
+    if (cli->config.ca_pem == NULL && cli->config.pin == NULL)
         return cli_fail(
             cli, EXIT_USAGE,
             "the server's certificate authority is not known; run `lq login %s` to pin it",
@@ -94,21 +99,25 @@ int api_config_load(struct cli *cli)
     return EXIT_DONE;
 }
 
-int api_config_save(struct cli *cli, const char *server, const char *ca_pem, const char *token)
+int api_config_save(struct cli *cli, const char *home, const struct cli_config *config)
 {
     struct buffer text;
     struct json_writer writer;
     struct fault fault = {0};
-    const char *home = cli_home(cli);
+    if (home == NULL)
+        home = cli_home(cli);
     if (home == NULL)
         return cli_fail(cli, EXIT_USAGE,
                         "neither LQ_HOME nor HOME is set: no place for the configuration");
     buffer_init(&text, CONFIG_BYTES_MAX);
     json_writer_init_indented(&writer, &text, 2); /* JSON is YAML too */
     json_begin_object(&writer);
-    json_put_text(&writer, "server", server);
-    json_put_text(&writer, "ca", ca_pem);
-    json_put_text(&writer, "token", token);
+    json_put_text(&writer, "server", config->server);
+    if (config->ca_pem != NULL)
+        json_put_text(&writer, "ca", config->ca_pem);
+    if (config->pin != NULL)
+        json_put_text(&writer, "pin", config->pin);
+    json_put_text(&writer, "token", config->token);
     json_end_object(&writer);
     enum err err = json_writer_finish(&writer);
     if (err == ERR_OK)
@@ -120,19 +129,32 @@ int api_config_save(struct cli *cli, const char *server, const char *ca_pem, con
     return err == ERR_OK ? EXIT_DONE : cli_fail_fault(cli, EXIT_FAILED, path, &fault);
 }
 
+int cli_loop(struct cli *cli)
+{
+    if (cli->loop == NULL && loop_create(&cli->loop) != ERR_OK)
+        return cli_fail(cli, EXIT_FAILED, "out of memory or descriptors");
+    return EXIT_DONE;
+}
+
 static int client_ready(struct cli *cli)
 {
     struct fault fault = {0};
     int code = api_config_load(cli);
     if (code != EXIT_DONE || cli->client != NULL)
         return code;
-    const struct tls_client_options options = {.ca_pem = cli->config.ca_pem};
+    uint8_t pin[TLS_PIN_BYTES];
+    struct tls_client_options options = {.ca_pem = cli->config.ca_pem};
+    if (cli->config.pin != NULL) {
+        if (cert_pin_parse(slice_of(cli->config.pin), pin) != ERR_OK)
+            return cli_fail(cli, EXIT_USAGE, "the pin must be 64 hexadecimal digits");
+        options.spki_pin = pin;
+    }
     if (tls_context_create_client(&options, &fault, &cli->tls) != ERR_OK)
         return cli_fail_fault(cli, EXIT_USAGE, "certificate authority", &fault);
-    if (loop_create(&cli->loop) != ERR_OK ||
-        http_client_create(cli->loop, NULL, &cli->client) != ERR_OK)
-        return cli_fail(cli, EXIT_FAILED, "out of memory or descriptors");
-    return EXIT_DONE;
+    code = cli_loop(cli);
+    if (code == EXIT_DONE && http_client_create(cli->loop, NULL, &cli->client) != ERR_OK)
+        code = cli_fail(cli, EXIT_FAILED, "out of memory or descriptors");
+    return code;
 }
 
 static int fetch_failed(struct cli *cli, enum err err, const struct fault *fault)
@@ -189,7 +211,7 @@ int api_problem(struct cli *cli, int status, struct slice body)
 }
 
 static int call(struct cli *cli, const char *method, const char *target, struct slice body,
-                const char *key, struct api_reply *out)
+                const struct http1_header *more, struct api_reply *out)
 {
     struct fault fault = {0};
     struct http_response response;
@@ -205,8 +227,8 @@ static int call(struct cli *cli, const char *method, const char *target, struct 
     if (body.len > 0)
         headers[count++] =
             (struct http1_header){SLICE_LITERAL("Content-Type"), SLICE_LITERAL("application/json")};
-    if (key != NULL)
-        headers[count++] = (struct http1_header){SLICE_LITERAL("Idempotency-Key"), slice_of(key)};
+    if (more != NULL)
+        headers[count++] = *more;
     const struct http_client_request request = {.endpoint = cli->config.server,
                                                 .tls = cli->tls,
                                                 .method = method,
@@ -222,6 +244,9 @@ static int call(struct cli *cli, const char *method, const char *target, struct 
     if (response.status >= 400)
         return api_problem(cli, response.status, response.body);
     *out = (struct api_reply){.status = response.status, .body = response.body};
+    for (size_t i = 0; i < response.header_count; i++)
+        if (http1_is_name_equal(response.headers[i].name, "etag"))
+            out->etag = arena_text(&cli->arena, response.headers[i].value);
     if (response.body.len > 0 &&
         json_parse(response.body, &JSON_LIMITS_FILE, &out->document, &fault) == ERR_OK)
         out->root = json_root(out->document);
@@ -244,10 +269,84 @@ int api_post_once(struct cli *cli, const char *target, struct slice body, struct
     buffer_append_hex(&key, slice_make(bytes, sizeof(bytes)));
     const char *text = arena_text(&cli->arena, buffer_slice(&key));
     buffer_deinit(&key);
-    int code = call(cli, "POST", target, body, text, out);
+    const struct http1_header header = {SLICE_LITERAL("Idempotency-Key"), slice_of(text)};
+    int code = call(cli, "POST", target, body, &header, out);
     if (code ==
         EXIT_UNREACHABLE) /* the answer may only have been lost: the key makes a second try safe */
-        code = call(cli, "POST", target, body, text, out);
+        code = call(cli, "POST", target, body, &header, out);
+    return code;
+}
+
+int api_put(struct cli *cli, const char *target, struct slice body, const char *etag,
+            struct api_reply *out)
+{
+    const struct http1_header header = {SLICE_LITERAL("If-Match"), slice_of(etag)};
+    return call(cli, "PUT", target, body, etag == NULL ? NULL : &header, out);
+}
+
+int api_print(const struct api_reply *reply)
+{
+    return cli_write(reply->body) && cli_write(SLICE_LITERAL("\n")) ? EXIT_DONE : EXIT_FAILED;
+}
+
+int api_list(struct cli *cli, const char *target, uint64_t limit, struct api_list *out)
+{
+    struct slice cursor = {0};
+    const char *join = strchr(target, '?') == NULL ? "?" : "&";
+    uint64_t left = limit == 0 || limit > API_ITEMS_MAX ? API_ITEMS_MAX : limit;
+    *out = (struct api_list){0};
+    do {
+        struct api_reply reply;
+        const char *page =
+            api_target(cli, "%s%slimit=%llu%s%s", target, join,
+                       (unsigned long long)(left < API_PAGE ? left : API_PAGE),
+                       cursor.len > 0 ? "&cursor=" : "",
+                       cursor.len > 0 ? api_escape(cli, arena_text(&cli->arena, cursor)) : "");
+        int code = api_call(cli, "GET", page, (struct slice){0}, &reply);
+        if (code != EXIT_DONE)
+            return code;
+        struct json_value items = json_object_get(reply.root, "items");
+        size_t count = json_count(items);
+        struct json_value *grown = arena_array(&cli->arena, out->count + count + 1, sizeof(*grown));
+        if (grown == NULL)
+            return cli_fail(cli, EXIT_FAILED, "the list is too long; narrow the question");
+        if (out->count > 0)
+            memcpy(grown, out->items, out->count * sizeof(*grown));
+        out->items = grown;
+        struct json_iterator it = json_iterate(items);
+        while (json_next(&it) && left > 0) {
+            out->items[out->count++] = it.value;
+            left--;
+        }
+        cursor = api_string(reply.root, "next");
+        if (count == 0)
+            break;
+    } while (cursor.len > 0 && left > 0);
+    out->has_more = cursor.len > 0;
+    return EXIT_DONE;
+}
+
+int api_print_list(struct cli *cli, const struct api_list *list)
+{
+    struct buffer out;
+    struct json_writer writer;
+    buffer_init(&out, API_ANSWER_BYTES_MAX);
+    json_writer_init(&writer, &out);
+    json_begin_object(&writer);
+    json_key(&writer, "items");
+    json_begin_array(&writer);
+    for (size_t i = 0; i < list->count; i++)
+        json_copy(&writer, list->items[i]);
+    json_end_array(&writer);
+    json_put_bool(&writer, "has_more", list->has_more);
+    json_end_object(&writer);
+    int code = json_writer_finish(&writer) == ERR_OK
+                   ? EXIT_DONE
+                   : cli_fail(cli, EXIT_FAILED, "the list is too long; narrow the question");
+    buffer_append_char(&out, '\n');
+    if (code == EXIT_DONE && !cli_write(buffer_slice(&out)))
+        code = EXIT_FAILED;
+    buffer_deinit(&out);
     return code;
 }
 
@@ -298,7 +397,7 @@ static void stream_done(void *context, struct http_call *http, enum err code,
     loop_stop(stream->cli->loop);
 }
 
-int api_stream(struct cli *cli, const char *target, const char *accept,
+int api_stream(struct cli *cli, const char *target, const char *accept, const bool *is_over,
                bool (*on_bytes)(struct cli *cli, void *context, struct slice bytes), void *context)
 {
     static const struct http_call_events EVENTS = {
@@ -327,8 +426,10 @@ int api_stream(struct cli *cli, const char *target, const char *accept,
         buffer_deinit(&stream.problem);
         return fetch_failed(cli, err, &fault);
     }
-    while (!stream.is_done && loop_run(cli->loop) == ERR_OK)
+    while (!stream.is_done && !(is_over != NULL && *is_over) && loop_run(cli->loop) == ERR_OK)
         ;
+    if (!stream.is_done)
+        http_call_cancel(stream.call);
     if (stream.code == EXIT_DONE && stream.status >= 400)
         stream.code = api_problem(cli, stream.status, buffer_slice(&stream.problem));
     buffer_deinit(&stream.problem);
@@ -336,6 +437,24 @@ int api_stream(struct cli *cli, const char *target, const char *accept,
 }
 
 /* ---- small things */
+
+static void rest_over(void *context)
+{
+    loop_stop(context);
+}
+
+void cli_pause(struct cli *cli, struct span_ms span)
+{
+    struct loop_timer timer;
+    if (cli_loop(cli) != EXIT_DONE)
+        return;
+    loop_timer_init(&timer, cli->loop, rest_over, cli->loop);
+    loop_timer_set(&timer, span);
+    enum err err = loop_run(cli->loop); /* whoever stops the loop ends the pause */
+    loop_timer_stop(&timer);
+    if (err != ERR_OK)
+        (void)cli_fail(cli, EXIT_FAILED, "the event loop failed: %s", err_name(err));
+}
 
 const char *api_target(struct cli *cli, const char *format, ...)
 {
@@ -384,4 +503,43 @@ uint64_t api_u64(struct json_value object, const char *name)
         json_to_u64(value, 0, UINT64_MAX, &number, NULL) != ERR_OK)
         return 0;
     return number;
+}
+
+bool api_bool(struct json_value object, const char *name)
+{
+    bool value = false;
+    return json_opt_bool(object, name, &value, NULL) == ERR_OK && value;
+}
+
+struct slice api_time(struct cli *cli, struct json_value object, const char *name)
+{
+    enum { DAY = 10, SECOND = 19 };
+    struct slice text = api_string(object, name);
+    if (text.len < SECOND || text.data[DAY] != 'T')
+        return text;
+    char *copy = arena_text(&cli->arena, (struct slice){text.data, SECOND});
+    copy[DAY] = ' ';
+    return (struct slice){copy, SECOND};
+}
+
+/* ---- bodies */
+
+void api_body_begin(struct api_body *body)
+{
+    buffer_init(&body->bytes, API_ANSWER_BYTES_MAX);
+    json_writer_init(&body->writer, &body->bytes);
+    json_begin_object(&body->writer);
+}
+
+int api_body_end(struct cli *cli, struct api_body *body)
+{
+    json_end_object(&body->writer);
+    return json_writer_finish(&body->writer) == ERR_OK
+               ? EXIT_DONE
+               : cli_fail(cli, EXIT_USAGE, "what was given is too long for one request");
+}
+
+void api_body_deinit(struct api_body *body)
+{
+    buffer_deinit(&body->bytes);
 }

@@ -5,14 +5,16 @@
 #include "cli/cli.h"
 #include "http/client.h"
 #include "wire/json.h"
+#include "wire/json_writer.h"
 
-enum { API_TARGET_MAX = 4096 };
+enum { API_TARGET_MAX = 4096, API_ITEMS_MAX = 1 << 20, API_PAGE = 1000 };
 
 struct api_reply {
     int status;
     struct slice body;
     struct json_document *document; /* NULL when the body is no JSON; freed with the process */
     struct json_value root;
+    const char *etag; /* as sent, quotes included; NULL: none */
 };
 
 /* Where the configuration is kept: $LQ_HOME, else ~/.config/lingqu. In the arena; NULL: no home. */
@@ -20,8 +22,10 @@ const char *cli_home(struct cli *cli);
 /* server, ca and token from flags, environment (LQ_SERVER, LQ_CA, LQ_TOKEN), configuration.
  * EXIT_DONE or a told error. */
 int api_config_load(struct cli *cli);
-/* Writes config.yaml with mode 0600. */
-int api_config_save(struct cli *cli, const char *server, const char *ca_pem, const char *token);
+/* Writes config.yaml with mode 0600 into `home` (NULL: cli_home). */
+int api_config_save(struct cli *cli, const char *home, const struct cli_config *config);
+/* The loop of this process, made when first needed; the errors are told. */
+int cli_loop(struct cli *cli);
 
 /* One request. Answers of 4xx and 5xx are told on stderr (and as JSON on stdout with --json) and
  * become exit codes; EXIT_DONE fills `out`. `body` empty: none. */
@@ -29,18 +33,51 @@ int api_call(struct cli *cli, const char *method, const char *target, struct sli
              struct api_reply *out);
 /* The same with an Idempotency-Key, so that a request whose answer is lost can be sent again. */
 int api_post_once(struct cli *cli, const char *target, struct slice body, struct api_reply *out);
-/* Streams an answer to `on_bytes` until its end. Headers of the answer come first in on_head (may
- * be NULL). */
-int api_stream(struct cli *cli, const char *target, const char *accept,
+/* Replaces a thing; with an `etag` (may be NULL) only while it is still that one. */
+int api_put(struct cli *cli, const char *target, struct slice body, const char *etag,
+            struct api_reply *out);
+/* The body as the API sent it, with --json. */
+int api_print(const struct api_reply *reply);
+
+/* A list, page by page: at most `limit` items (0: all up to API_ITEMS_MAX). `target` has no limit
+ * and no cursor in it. */
+struct api_list {
+    struct json_value *items; /* live as long as the process */
+    size_t count;
+    bool has_more; /* `limit` cut it off */
+};
+int api_list(struct cli *cli, const char *target, uint64_t limit, struct api_list *out);
+int api_print_list(struct cli *cli, const struct api_list *list);
+
+/* Streams an answer to `on_bytes` until its end, until that returns false, or until the loop is
+ * stopped with *is_over (may be NULL) set. */
+int api_stream(struct cli *cli, const char *target, const char *accept, const bool *is_over,
                bool (*on_bytes)(struct cli *cli, void *context, struct slice bytes), void *context);
+/* Runs the loop for that long. */
+void cli_pause(struct cli *cli, struct span_ms span);
 /* Tells a problem answer; returns the exit code. */
 int api_problem(struct cli *cli, int status, struct slice body);
 /* Makes a target from a format; strings given must be percent-encoded by api_escape. */
 const char *api_target(struct cli *cli, const char *format, ...) LQ_PRINTF(2, 3);
 const char *api_escape(struct cli *cli, const char *text);
 
+/* A placement explanation as a table and its sentence (cmd_jobs.c). */
+void explanation_print(struct cli *cli, struct json_value root);
+
 /* Members as text for tables; "" when missing. */
 struct slice api_string(struct json_value object, const char *name);
 uint64_t api_u64(struct json_value object, const char *name);
+bool api_bool(struct json_value object, const char *name);
+/* Text for the table's cell of a time: local to nobody, "2026-11-22 05:44:34" in UTC. */
+struct slice api_time(struct cli *cli, struct json_value object, const char *name);
+
+/* A request's body, built by `writer`; api_body_end gives EXIT_DONE or a told error. */
+struct api_body {
+    struct buffer bytes;
+    struct json_writer writer;
+};
+void api_body_begin(struct api_body *body); /* opens an object */
+int api_body_end(struct cli *cli, struct api_body *body);
+void api_body_deinit(struct api_body *body);
 
 #endif

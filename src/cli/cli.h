@@ -72,7 +72,8 @@ struct command {
 
 struct cli_config {
     const char *server; /* "host:port" */
-    const char *ca_pem; /* text */
+    const char *ca_pem; /* text; NULL with a pin */
+    const char *pin;    /* 64 hex digits: SHA-256 of the authority's public key */
     const char *token;
 };
 
@@ -82,8 +83,8 @@ struct cli {
     const char *positional[CLI_POSITIONAL_MAX];
     uint32_t positional_count;
     bool is_json, is_quiet, is_yes, is_terminal; /* --json, --quiet, -y; stdout is a terminal */
-    uint32_t columns;
-    char *program; /* absolute path of this program */
+    uint32_t columns, rows;                      /* of the terminal */
+    char *program;                               /* absolute path of this program */
     struct arena arena;
     struct cli_config config;
     bool has_config;
@@ -107,6 +108,8 @@ uint64_t cli_number(const struct cli *cli, const char *name, uint64_t fallback);
 int cli_parse(struct cli *cli, int argc, char **argv);
 void cli_help(const struct command *command);
 void cli_help_all(void);
+/* Those that every command has: --json, --quiet, ... */
+const struct flag *cli_common_flags(size_t *out_count);
 
 /* ---- output.c */
 int cli_fail(const struct cli *cli, int exit_code, const char *format, ...)
@@ -121,6 +124,7 @@ bool cli_confirm(const struct cli *cli, const char *question);
  * terminal. */
 struct slice cli_safe(struct cli *cli, struct slice text);
 bool cli_write(struct slice bytes); /* to stdout; false when it is closed */
+void cli_size(struct cli *cli);     /* asks the terminal for its size again */
 
 /* ---- table.c: columns are as wide as what stands in them */
 struct table;

@@ -20,12 +20,6 @@ static struct slice safe_string(struct cli *cli, struct json_value object, const
     return cli_safe(cli, api_string(object, name));
 }
 
-static int print_json(struct cli *cli, struct slice body)
-{
-    (void)cli;
-    return cli_write(body) && cli_write(SLICE_LITERAL("\n")) ? EXIT_DONE : EXIT_FAILED;
-}
-
 static int print_closed(const struct table *table)
 {
     (void)table;
@@ -41,7 +35,7 @@ static const struct flag SUBMIT_FLAGS[] = {
     {"follow", 'f', FLAG_BOOL, NULL, "follow its output until it ends"},
 };
 
-static void explanation_print(struct cli *cli, struct json_value root)
+void explanation_print(struct cli *cli, struct json_value root)
 {
     static const char *const HEADS[] = {"SITE", "ASK", "SCORE", "STARTS IN", "WHY"};
     static const enum table_align ALIGNS[] = {TABLE_LEFT, TABLE_RIGHT, TABLE_RIGHT, TABLE_RIGHT,
@@ -99,7 +93,7 @@ static int submitted(struct cli *cli, const struct api_reply *reply)
     struct json_value jobs = json_object_get(reply->root, "jobs");
     size_t count = json_count(jobs);
     if (cli->is_json && !cli_has(cli, "follow"))
-        return print_json(cli, reply->body);
+        return api_print(reply);
     struct json_value first = json_array_at(jobs, 0);
     struct slice id = {0};
     if (json_type_of(first) == JSON_STRING) {
@@ -132,7 +126,7 @@ static int submit(struct cli *cli)
         code = api_call(cli, "POST", api_target(cli, "/v1/jobs:dry-run%s", query),
                         buffer_slice(&body), &reply);
         if (code == EXIT_DONE && cli->is_json)
-            code = print_json(cli, reply.body);
+            code = api_print(&reply);
         else if (code == EXIT_DONE)
             explanation_print(cli, reply.root);
     }
@@ -189,7 +183,7 @@ static int jobs(struct cli *cli)
     if (code != EXIT_DONE)
         return code;
     if (cli->is_json)
-        return print_json(cli, reply.body);
+        return api_print(&reply);
     struct table *table = table_create(cli, HEADS, ALIGNS, 6);
     struct json_iterator it = json_iterate(json_object_get(reply.root, "items"));
     while (json_next(&it)) {
@@ -247,7 +241,7 @@ static int show(struct cli *cli)
     if (code != EXIT_DONE)
         return code;
     if (cli->is_json)
-        return print_json(cli, reply.body);
+        return api_print(&reply);
     printf("job:        %.*s\n", SLICE_ARG(safe_string(cli, reply.root, "id")));
     printf("name:       %.*s\n", SLICE_ARG(safe_string(cli, reply.root, "name")));
     printf("state:      %.*s\n", SLICE_ARG(safe_string(cli, reply.root, "state")));
@@ -303,7 +297,7 @@ static int explain(struct cli *cli)
     if (code != EXIT_DONE)
         return code;
     if (cli->is_json)
-        return print_json(cli, reply.body);
+        return api_print(&reply);
     explanation_print(cli, reply.root);
     uint64_t position = api_u64(reply.root, "queue_position");
     if (position > 0)
@@ -372,7 +366,7 @@ static int stream_logs(struct cli *cli, const char *id, bool is_following, uint6
         api_stream(cli,
                    api_target(cli, "/v1/jobs/%s/logs?rank=%llu%s%s", api_escape(cli, id),
                               (unsigned long long)rank, is_following ? "&follow=true" : "", only),
-                   "text/event-stream", on_log_bytes, &reader);
+                   "text/event-stream", NULL, on_log_bytes, &reader);
     sse_reader_deinit(&reader.sse);
     return code;
 }
@@ -421,7 +415,7 @@ static int order(struct cli *cli, const char *verb)
         if (code != EXIT_DONE)
             result = code;
         else if (cli->is_json)
-            (void)print_json(cli, reply.body);
+            (void)api_print(&reply);
         else
             printf("%s: %.*s\n", cli->positional[i],
                    SLICE_ARG(safe_string(cli, reply.root, "state")));

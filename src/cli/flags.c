@@ -14,6 +14,12 @@ static const struct flag COMMON_FLAGS[] = {
 };
 enum { COMMON_COUNT = sizeof(COMMON_FLAGS) / sizeof(COMMON_FLAGS[0]) };
 
+const struct flag *cli_common_flags(size_t *out_count)
+{
+    *out_count = COMMON_COUNT;
+    return COMMON_FLAGS;
+}
+
 const struct flag_value *cli_flag(const struct cli *cli, const char *name)
 {
     for (size_t i = 0; i < cli->command->flag_count; i++)
@@ -202,7 +208,7 @@ void cli_help_all(void)
             group = (*c)->group;
             printf("\n%s\n", group);
         }
-        printf("  %-18s %s\n", (*c)->name, (*c)->summary);
+        printf("  %-16s %s\n", (*c)->name, (*c)->summary);
     }
     printf("\nA first look: ./run shows a whole network at work; README.md has a tour.\n");
 }

@@ -1,8 +1,8 @@
 /* `lq`: finds the command, parses its flags, runs it. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "cli/commands.h"
@@ -72,13 +72,10 @@ static int unknown(const char *word)
 
 static void cli_init(struct cli *cli)
 {
-    struct winsize size;
     memset(cli, 0, sizeof(*cli));
     arena_init(&cli->arena, CLI_ARENA_BYTES_MAX);
     cli->is_terminal = isatty(STDOUT_FILENO);
-    cli->columns = 80;
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-        cli->columns = size.ws_col;
+    cli_size(cli);
     cli->program = realpath("/proc/self/exe", NULL);
 }
 
@@ -89,6 +86,16 @@ static void cli_deinit(struct cli *cli)
     loop_destroy(cli->loop);
     free(cli->program);
     arena_deinit(&cli->arena);
+}
+
+/* A reader that went away (`lq jobs | head`) is no failure; a full disk is. */
+static int output_end(const struct cli *cli, int code)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    if (errno == EPIPE || code != EXIT_DONE)
+        return code;
+    return cli_fail(cli, EXIT_FAILED, "cannot write the output: %s", strerror(errno));
 }
 
 int main(int argc, char **argv)
@@ -124,6 +131,7 @@ int main(int argc, char **argv)
         code = command->run(&cli);
     else if (code < 0)
         code = EXIT_DONE; /* --help */
+    code = output_end(&cli, code);
     cli_deinit(&cli);
     return code;
 }

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/assert.h"
@@ -91,4 +92,13 @@ bool cli_write(struct slice bytes)
         bytes.len -= (size_t)n;
     }
     return true;
+}
+
+void cli_size(struct cli *cli)
+{
+    enum { COLUMNS_DEFAULT = 80, ROWS_DEFAULT = 24 };
+    struct winsize size;
+    bool has_size = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0;
+    cli->columns = has_size && size.ws_col > 0 ? size.ws_col : COLUMNS_DEFAULT;
+    cli->rows = has_size && size.ws_row > 0 ? size.ws_row : ROWS_DEFAULT;
 }
