@@ -50,8 +50,10 @@ static void tick_intent(struct agent_core *core, struct agent_attempt *attempt)
 
 static void tick_taken(struct agent_core *core, struct agent_attempt *attempt)
 {
+    /* Supervisors of a lost journal may not know the way to us: the engine kills at once. */
+    struct span_ms wait = attempt->row.holder == 0 ? SPAN_MS(0) : core->settings.kill_time;
     bool must_kill = attempt->kill_by.ns != BOOT_NEVER.ns &&
-                     agent_is_due(core, boot_add(attempt->kill_by, core->settings.kill_time));
+                     agent_is_due(core, boot_add(attempt->kill_by, wait));
     if (must_kill && attempt->call != ENGINE_KILL)
         call(core, attempt, ENGINE_KILL); /* by turns: a kill is only over when nothing is found */
     else if (must_kill || is_silent(core, attempt))
