@@ -169,11 +169,6 @@ static void on_prepared(void *context)
 {
     struct host_call *call = context;
     struct fault fault = {0};
-    if (call->answer.kind == DRIVE_ACCEPTED && call->nodes != 0 &&
-        has_child(call->host, &call->answer.token)) {
-        call->nodes = 0; /* a supervisor of that name is on its way to its lock */
-        call->answer.incarnation = 0;
-    }
     for (uint32_t rank = 0; call->answer.kind == DRIVE_ACCEPTED && rank < call->nodes; rank++) {
         enum err code = start_supervisor(call, rank, &fault);
         if (code == ERR_OK)
@@ -193,9 +188,19 @@ static void run_prepare(void *context)
     host_launch_prepare(context);
 }
 
+/* A submit of that name is under way, or its supervisor on the way to its lock. */
+static bool is_starting(const struct host *host, const struct attempt_token *token)
+{
+    for (const struct host_call *call = host->calls; call != NULL; call = call->next)
+        if (call->answer.call == DRIVE_SUBMIT && attempt_token_is_equal(&call->answer.token, token))
+            return true;
+    return has_child(host, token);
+}
+
 static void host_submit(struct driver *driver, const struct attempt_token *token,
                         struct slice order, uint64_t incarnation)
 {
+    bool is_second = is_starting(host_of(driver), token);
     struct host_call *call = host_call_make(host_of(driver), DRIVE_SUBMIT, token);
     ASSERT(call != NULL); /* the agent has fewer attempts than HOST_CALLS_MAX, one call each */
     char *copy = malloc(order.len + 1);
@@ -204,7 +209,14 @@ static void host_submit(struct driver *driver, const struct attempt_token *token
     call->order = slice_make(copy, order.len);
     call->incarnation = incarnation;
     call->gate_limit = call->host->gate_limit;
-    call_start(call, run_prepare, on_prepared);
+    if (!is_second) {
+        call_start(call, run_prepare, on_prepared);
+        return;
+    }
+    call->answer.kind = DRIVE_UNSURE; /* the first one's answer counts; look it up */
+    (void)snprintf(call->why, sizeof(call->why), "that name is being started already");
+    if (loop_post(call->host->loop, answer_later, call) != ERR_OK)
+        host_call_free(call);
 }
 
 /* ---- looking */
@@ -482,7 +494,7 @@ static void make_groups(struct host *host)
                                              .mem_bytes = node->mem_bytes};
         (void)snprintf(name, sizeof(name), "node-%u", i);
         if (cgroup_make(&host->site_group, name, &limits, &host->node_groups[i], &fault) != ERR_OK)
-            driver_note(&host->base.traits, "node %u has no limits of its own: %s", i,
+            driver_note(&host->base.traits, "node %u has no limits of its own: %.180s", i,
                         fault.message);
     }
 }

@@ -51,7 +51,7 @@ static enum err read_order(struct launch *launch)
         launch->variant = &launch->spec.variants[launch->order.variant];
         return ERR_OK;
     }
-    char why[DRIVER_NOTE_MAX];
+    char why[HOST_WHY_MAX];
     (void)snprintf(why, sizeof(why), "the order makes no sense here: %s %s", launch->fault.field,
                    launch->fault.message);
     return refuse(launch, OUTCOME_REFUSED, why);
@@ -187,7 +187,7 @@ static void env_protocol(struct launch *launch, uint32_t rank, struct env_list *
     env_put(list, "LQ_SCRATCH_DIR", SLICE_LITERAL("/tmp"));
     if (launch->spec.checkpoint.dir.len != 0) {
         const char *dir =
-            arena_printf(list->arena, "/work/%.*s", SLICE_ARG(launch->spec.checkpoint.dir));
+            arena_printf(list->arena, "/job/%.*s", SLICE_ARG(launch->spec.checkpoint.dir));
         env_put(list, "LQ_CHECKPOINT_DIR", dir == NULL ? (struct slice){0} : slice_of(dir));
     }
     env_devices(launch, list, place);
@@ -202,7 +202,7 @@ static enum err make_envs(struct launch *launch, uint32_t rank, struct supervise
         return ERR_NO_MEMORY;
     env_put(&list, "PATH",
             SLICE_LITERAL("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"));
-    env_put(&list, "HOME", SLICE_LITERAL("/work"));
+    env_put(&list, "HOME", SLICE_LITERAL("/job"));
     env_put(&list, "LANG", SLICE_LITERAL("C.UTF-8"));
     env_put(&list, "USER", SLICE_LITERAL("job"));
     env_put(&list, "TMPDIR", SLICE_LITERAL("/tmp"));
@@ -290,14 +290,22 @@ static enum err fill_sandbox(const struct launch *launch, uint32_t rank, struct 
     return ERR_OK;
 }
 
-/* Plain writes: a script is of no use without the process that the power failure took, too. */
-static enum err write_script(const char *folder, const char *name, struct slice text,
-                             struct fault *fault)
+/* Plain writes: a script is of no use without the process that the power failure took, too. One
+ * that stands there as it should, from an earlier launch, is left alone. */
+static enum err write_script(struct launch *launch, const char *folder, const char *name,
+                             struct slice text)
 {
     char path[HOST_PATH_MAX + 32];
+    struct slice old;
     int fd = -1;
     (void)snprintf(path, sizeof(path), "%s/%s", folder, name);
-    enum err code = file_open(path, FILE_OPEN_REPLACE, 0555, fault, &fd);
+    if (file_read(path, text.len, &launch->call->arena, NULL, &old) == ERR_OK &&
+        slice_is_equal(old, text))
+        return ERR_OK;
+    enum err code = file_remove(path, NULL);
+    if (code != ERR_OK && code != ERR_NOT_FOUND)
+        return fault_set(&launch->fault, code, NULL, "an old script stands in the way");
+    code = file_open(path, FILE_OPEN_CREATE, 0555, &launch->fault, &fd);
     if (code == ERR_OK)
         code = file_write_all(fd, text);
     file_close(fd);
@@ -323,9 +331,9 @@ static enum err write_rank(struct launch *launch, uint32_t rank)
         code = file_make_folders(path, 0755, &launch->fault);
     }
     if (code == ERR_OK && doc.has_setup)
-        code = write_script(path, "setup", launch->variant->setup, &launch->fault);
+        code = write_script(launch, path, "setup", launch->variant->setup);
     if (code == ERR_OK)
-        code = write_script(path, "run", launch->variant->run, &launch->fault);
+        code = write_script(launch, path, "run", launch->variant->run);
     if (code == ERR_OK) {
         (void)snprintf(path, sizeof(path), "%s/supervise.json", dir);
         code = file_write_atomic(path, buffer_slice(&json), 0600, &launch->fault);
@@ -350,7 +358,7 @@ static enum err write_ranks(struct launch *launch)
         code = write_rank(launch, rank);
     if (code == ERR_OK)
         return ERR_OK;
-    char why[DRIVER_NOTE_MAX];
+    char why[HOST_WHY_MAX];
     (void)snprintf(why, sizeof(why), "the attempt's files cannot be written: %s %s", err_name(code),
                    launch->fault.message);
     return refuse(launch, OUTCOME_BAD_ENVIRONMENT, why);

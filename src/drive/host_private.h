@@ -9,6 +9,7 @@
 
 enum {
     HOST_CALLS_MAX = 8192, /* under way at once */
+    HOST_WHY_MAX = FAULT_MESSAGE_MAX + FAULT_FIELD_MAX + 128,
     HOST_PATH_MAX = 1024,
     HOST_USER_FIRST = 200000, /* programs' users, one a rank: above people and system accounts */
     HOST_USERS = 65536,
@@ -63,7 +64,7 @@ struct host_call { /* belongs to the worker between submit and done */
     struct host *host;
     struct host_call *next;
     struct drive_answer answer;
-    char why[DRIVER_NOTE_MAX];
+    char why[HOST_WHY_MAX];
     uint64_t incarnation;
     struct arena arena;
     /* submit */

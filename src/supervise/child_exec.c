@@ -131,7 +131,7 @@ enum err child_exec_prepare(struct child_exec *exec, const struct child *child, 
                                 .output = output,
                                 .status = -1};
     exec->script = openat(child->folder, "script", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    (void)snprintf(text, sizeof(text), "job:x:%u:%u:job:/work:/bin/sh\n", uid, gid);
+    (void)snprintf(text, sizeof(text), "job:x:%u:%u:job:/job:/bin/sh\n", uid, gid);
     exec->passwd = memory_file("passwd", slice_of(text));
     (void)snprintf(text, sizeof(text), "job:x:%u:\n", gid);
     exec->group_file = memory_file("group", slice_of(text));

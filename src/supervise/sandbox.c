@@ -119,7 +119,7 @@ static void folders(const struct supervise_doc *doc, const struct sandbox_places
         arg_slice(out, doc->read_only.items[i]);
         arg_slice(out, doc->read_only.items[i]);
     }
-    args3(out, "--bind", places->work, "/work");
+    args3(out, "--bind", places->work, "/job");
     args3(out, "--bind", places->scratch, "/tmp");
     args3(out, "--ro-bind", places->script, "/lq");
     /* A lock that lives as long as process 1 inside: the driver sees by it whether anything may
@@ -130,7 +130,7 @@ static void folders(const struct supervise_doc *doc, const struct sandbox_places
     arg(out, "--remount-ro");
     arg(out, "/");
     arg(out, "--chdir");
-    arg(out, "/work");
+    arg(out, "/job");
 }
 
 /* Only constants come together here; the job's own text stays in its files. */

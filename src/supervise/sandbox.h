@@ -1,6 +1,6 @@
 /* The sandbox of a rank, as arguments for bubblewrap (docs/adr/0011-sandbox.md says why each).
  * Inside: /usr and the like read-only, some of /etc, /proc of its own, a minimal /dev, the rank's
- * folder "work" at /work and "scratch" at /tmp, scripts at /lq. */
+ * folder "work" at /job and "scratch" at /tmp, scripts at /lq. */
 #ifndef LQ_SUPERVISE_SANDBOX_H
 #define LQ_SUPERVISE_SANDBOX_H
 

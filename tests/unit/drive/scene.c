@@ -1,5 +1,6 @@
 #include "scene.h"
 
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -422,6 +423,25 @@ bool scene_has_line(struct scene *scene, const char *text)
     bool has = strstr(scene_read(scene, 0, "log", log), text) != NULL;
     if (!has)
         print_message("missing \"%s\" in: %s\n", text, log);
+    return has;
+}
+
+bool scene_has_process(const char *argument)
+{
+    DIR *proc = opendir("/proc");
+    bool has = false;
+    assert_non_null(proc);
+    for (struct dirent *entry = readdir(proc); entry != NULL && !has; entry = readdir(proc)) {
+        char path[300], line[64] = "";
+        (void)snprintf(path, sizeof(path), "/proc/%s/cmdline", entry->d_name);
+        FILE *file = fopen(path, "re");
+        if (file == NULL)
+            continue;
+        size_t got = fread(line, 1, sizeof(line) - 1, file);
+        (void)fclose(file);
+        has = got > 6 && strcmp(line, "sleep") == 0 && strcmp(line + 6, argument) == 0;
+    }
+    (void)closedir(proc);
     return has;
 }
 

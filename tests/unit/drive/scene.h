@@ -44,7 +44,7 @@ struct scene {
     uint32_t answer_count;
     struct drive_answer answer;
     struct drive_rank_end ends[SCENE_RANKS_MAX];
-    char why[512];
+    char why[1024];
     bool has_names;
     uint32_t name_count;
     struct attempt_token name;
@@ -85,6 +85,7 @@ void scene_run(struct scene *scene, const struct scene_job *job);
 const char *scene_read(struct scene *scene, uint32_t rank, const char *name,
                        char out[SCENE_TEXT_MAX]);
 bool scene_has_line(struct scene *scene, const char *text); /* in rank 0's log */
+bool scene_has_process(const char *argument); /* any "sleep <argument>" on this machine */
 int64_t scene_supervisor_pid(struct scene *scene, uint32_t rank);
 
 #endif

@@ -32,7 +32,7 @@ static void a_program_runs_and_its_end_is_told(void **state)
     scene_run(scene, &(struct scene_job){.run = "echo hello; echo oops >&2; pwd"});
     assert_int_equal(scene->exits[0].outcome, OUTCOME_SUCCEEDED);
     assert_int_equal(scene->exits[0].exit_code, 0);
-    assert_true(scene_has_line(scene, "hello\noops\n/work\n"));
+    assert_true(scene_has_line(scene, "hello\noops\n/job\n"));
     while (scene_inspect(scene) == DRIVE_PRESENT) /* till the supervisor has gone, too */
         scene_turn(scene);
     assert_int_equal(scene->answer.kind, DRIVE_ENDED);
@@ -75,8 +75,8 @@ static void a_kill_asks_for_a_checkpoint_then_waits_then_kills(void **state)
     scene->order_kill = (struct gate_message){0};
     assert_int_equal(
         scene_submit(scene,
-                     &(struct scene_job){.run = "trap 'echo saved; touch /work/saved' USR1\n"
-                                                "touch /work/ready\n"
+                     &(struct scene_job){.run = "trap 'echo saved; touch /job/saved' USR1\n"
+                                                "touch /job/ready\n"
                                                 "while :; do sleep 0.05; done",
                                          .extra = ",\"checkpoint\":{\"dir\":\"c\",\"signal\":"
                                                   "\"USR1\",\"grace\":\"1s\"}"}),
@@ -97,9 +97,9 @@ static void when_the_supervisor_dies_everything_dies(void **state)
 {
     struct scene *scene = *state;
     assert_int_equal(
-        scene_submit(scene, &(struct scene_job){.run = "(setsid sleep 300 &) ; (trap '' TERM "
-                                                       "HUP; sleep 301) & touch /work/ready; "
-                                                       "sleep 302"}),
+        scene_submit(scene, &(struct scene_job){.run = "(setsid sleep 7300 &) ; (trap '' TERM "
+                                                       "HUP; sleep 7301) & touch /job/ready; "
+                                                       "sleep 7302"}),
         DRIVE_ACCEPTED);
     scene_wait_file(scene, "work/ready");
     assert_int_equal(scene_inspect(scene), DRIVE_PRESENT);
@@ -109,7 +109,8 @@ static void when_the_supervisor_dies_everything_dies(void **state)
         scene_turn(scene);
     assert_true(boot_since(loop_now(scene->loop).boot, killed).ms < 2000);
     assert_int_equal(scene->answer.kind, DRIVE_ABSENT); /* and no record of how it ended */
-    assert_int_equal(system("pgrep -f 'sleep 30[012]$' >/dev/null") == 0, 0);
+    assert_false(scene_has_process("7300") || scene_has_process("7301") ||
+                 scene_has_process("7302"));
 }
 
 static void strict_runs_on_without_its_agent_and_reports_later(void **state)
@@ -157,12 +158,11 @@ static void a_lease_that_nobody_renews_kills_in_time(void **state)
 static void submitting_a_name_twice_executes_once(void **state)
 {
     struct scene *scene = *state;
-    const struct scene_job job = {.run = "echo ran >>/work/count; sleep 1"};
+    const struct scene_job job = {.run = "echo ran >>/job/count; sleep 1"};
     scene_submit_start(scene, &job);
     scene_submit_start(scene, &job);
     while (scene->answer_count < 2)
         scene_turn(scene);
-    assert_int_equal(scene->answer.kind, DRIVE_ACCEPTED);
     scene_wait_exit(scene);
     char text[SCENE_TEXT_MAX];
     assert_string_equal(scene_read(scene, 0, "work/count", text), "ran\n");

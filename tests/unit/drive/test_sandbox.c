@@ -49,8 +49,8 @@ static void the_host_is_out_of_reach(void **state)
                          "echo BAD descriptors\n"
                          "ls /sys/class/net 2>/dev/null && echo BAD sys\n"
                          "test $(grep -c : /proc/net/dev) = 1 || echo BAD network\n"
-                         "echo in >/work/file; echo in >/tmp/file; echo in >/dev/shm/file\n"
-                         "cat /work/file /tmp/file /dev/shm/file\n"});
+                         "echo in >/job/file; echo in >/tmp/file; echo in >/dev/shm/file\n"
+                         "cat /job/file /tmp/file /dev/shm/file\n"});
     assert_int_equal(scene->exits[0].outcome, OUTCOME_SUCCEEDED);
     char log[SCENE_TEXT_MAX];
     assert_string_equal(scene_read(scene, 0, "log", log), "alive\nin\nin\nin\n");
@@ -62,15 +62,15 @@ static void the_environment_is_an_allow_list(void **state)
     (void)setenv("LEAK", "1", 1);
     scene_run(scene, &(struct scene_job){.run = "env",
                                          .extra = ",\"envs\":{\"A\":\"x y\","
-                                                  "\"LD_PRELOAD\":\"/work/none.so\"},"
+                                                  "\"LD_PRELOAD\":\"/job/none.so\"},"
                                                   "\"checkpoint\":{\"dir\":\"ck\"}"});
     assert_true(scene_has_line(scene, "A=x y\n"));
     assert_true(scene_has_line(scene, "LQ_SITE=test-site\n"));
     assert_true(scene_has_line(scene, "LQ_NODE=n0\n"));
     assert_true(scene_has_line(scene, "LQ_ARRAY_INDEX=7\n"));
     assert_true(scene_has_line(scene, "LQ_NUM_NODES=1\n"));
-    assert_true(scene_has_line(scene, "LQ_CHECKPOINT_DIR=/work/ck\n"));
-    assert_true(scene_has_line(scene, "HOME=/work\n"));
+    assert_true(scene_has_line(scene, "LQ_CHECKPOINT_DIR=/job/ck\n"));
+    assert_true(scene_has_line(scene, "HOME=/job\n"));
     char log[SCENE_TEXT_MAX];
     (void)scene_read(scene, 0, "log", log);
     assert_null(strstr(log, "LEAK"));
@@ -125,7 +125,7 @@ static void filling_the_disk_is_stopped_with_a_reason(void **state)
 {
     struct scene *scene = *state;
     scene_run(scene, &(struct scene_job){.run = "i=0; while :; do i=$((i+1)); head -c 1000000 "
-                                                "/dev/zero >/work/f$i; done",
+                                                "/dev/zero >/job/f$i; done",
                                          .scratch = "20MiB"});
     assert_int_equal(scene->exits[0].outcome, OUTCOME_PROGRAM_ERROR);
     assert_true(scene_has_line(scene, "over the limit of 20"));
@@ -134,7 +134,7 @@ static void filling_the_disk_is_stopped_with_a_reason(void **state)
 static void one_large_file_is_stopped_by_the_kernel(void **state)
 {
     struct scene *scene = *state;
-    scene_run(scene, &(struct scene_job){.run = "exec head -c 100000000 /dev/zero >/work/f",
+    scene_run(scene, &(struct scene_job){.run = "exec head -c 100000000 /dev/zero >/job/f",
                                          .scratch = "1MiB"});
     assert_int_equal(scene->exits[0].outcome, OUTCOME_PROGRAM_ERROR);
 }
