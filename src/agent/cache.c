@@ -7,7 +7,7 @@ enum { CACHE_TENANTS_ARENA_BYTES = 4 << 20 };
 
 enum err cache_open(const char *path, struct chunks **out_cache, struct fault *fault)
 {
-    return chunks_open_folder(path, "", out_cache, fault);
+    return chunks_open_folder(path, "site", out_cache, fault); /* the site's own, whichever */
 }
 
 static enum err cache_total(struct chunks *cache, struct tenant_id *ids, size_t count,
