@@ -13,6 +13,8 @@
 #include <cmocka.h>
 
 #include "base/buffer.h"
+#include "base/hash.h"
+#include "drive/cgroup.h"
 #include "drive/supervise_doc.h"
 #include "port/entropy.h"
 #include "port/file.h"
@@ -271,6 +273,22 @@ struct scene *scene_make(const char *supervise)
     return scene;
 }
 
+/* The driver leaves its empty groups for its next start; here there is none. */
+static void remove_groups(const char *state_dir)
+{
+    struct cgroup site, node;
+    char name[64], why[256] = "";
+    (void)snprintf(name, sizeof(name), "lq-%016llx",
+                   (unsigned long long)hash_bytes(slice_of(state_dir), 0));
+    cgroup_probe(name, &site, why, sizeof(why));
+    for (int i = 0; i < SCENE_NODES; i++) {
+        (void)snprintf(name, sizeof(name), "node-%d", i);
+        if (cgroup_below(&site, name, &node) == ERR_OK)
+            cgroup_remove(&node);
+    }
+    cgroup_remove(&site);
+}
+
 void scene_free(struct scene *scene)
 {
     (void)scene_kill(scene, SPAN_MS(0));
@@ -281,6 +299,7 @@ void scene_free(struct scene *scene)
     loop_timer_stop(&scene->guard);
     loop_timer_stop(&scene->tick);
     loop_destroy(scene->loop);
+    remove_groups(scene->dir);
     (void)!file_remove_tree(scene->dir, NULL);
     free(scene);
 }
