@@ -282,8 +282,8 @@ static void commit_failed(struct world *world, struct site_sim *site)
 
 static bool apply_all(struct world *world, struct site_sim *site)
 {
-    static _Thread_local const struct journal_change *changes[BATCHES_MAX];
-    static _Thread_local struct change_result results[BATCHES_MAX];
+    const struct journal_change **changes = world->group.site;
+    struct change_result *results = world->group_results;
     struct fault fault = {0};
     size_t count = 0;
     for (uint32_t i = 0; i < site->process.count; i++) {

@@ -240,8 +240,8 @@ static void commit_failed(struct world *world, struct server_sim *server,
 /* Applies what waits in one transaction. False: the core is gone. */
 static bool apply_all(struct world *world, struct server_sim *server)
 {
-    static _Thread_local const struct change *changes[BATCHES_MAX];
-    static _Thread_local struct change_result results[BATCHES_MAX];
+    const struct change **changes = world->group.server;
+    struct change_result *results = world->group_results;
     struct fault fault = {0};
     size_t count = 0;
     for (uint32_t i = 0; i < server->process.count; i++) {

@@ -310,6 +310,13 @@ struct world {
     bool is_traced;
     uint64_t seed;
 
+    /* Room for one group commit. */
+    union {
+        const struct change *server[BATCHES_MAX];
+        const struct journal_change *site[BATCHES_MAX];
+    } group;
+    struct change_result group_results[BATCHES_MAX];
+
     struct random random; /* the world's own choices */
     struct random net_random;
     struct random plan_random; /* what programs do */
@@ -475,7 +482,8 @@ void check_end(struct world *world);
 void check_unsettled(struct world *world);
 struct journal_log *journal_log_find(struct world *world, struct journal_id id,
                                      uint32_t *out_index);
-uint32_t job_index(struct world *world, struct job_id id); /* JOBS_MAX: none */
+struct shadow_job *shadow_job_find(struct shadow *shadow, struct job_id id); /* NULL: none */
+uint32_t job_index(struct world *world, struct job_id id);                   /* JOBS_MAX: none */
 
 /* After a start: what is loaded must be what was committed; of a group whose commit failed half-way
  * all or nothing. The digest is a sum over rows. */
