@@ -100,8 +100,7 @@ static void content_begin(struct request *request, enum permission permission,
         request_problem(request, 503, "no_memory", "no memory for this request; try again");
         return;
     }
-    if (request->extra != NULL)
-        *content = *(struct content *)request->extra;
+    *content = request->extra != NULL ? *(struct content *)request->extra : (struct content){0};
     content->go_on = go_on;
     request->extra = content;
     if (id_is_none(request->principal.site.id)) {
@@ -262,6 +261,9 @@ static bool hashes_read(struct request *request, struct chunk_job *job, struct f
 static void missing_go_on(struct request *request)
 {
     struct fault fault = {0};
+    struct content *content = request->extra;
+    if (!request_body(request, &JSON_LIMITS_FILE, &content->root))
+        return;
     struct chunk_job *job = chunk_job_make(request, missing_done);
     if (job == NULL)
         return;
@@ -275,13 +277,6 @@ static void missing_go_on(struct request *request)
 
 void api_chunks_missing(struct request *request)
 {
-    struct content *content = requests_alloc(request, sizeof(*content));
-    struct json_value root;
-    if (!request_body(request, &JSON_LIMITS_FILE, &root))
-        return;
-    ASSERT(content != NULL);
-    content->root = root;
-    request->extra = content;
     content_begin(request, PERM_ARTIFACT_WRITE, missing_go_on);
 }
 
@@ -289,6 +284,7 @@ static bool chunk_hash(struct request *request)
 {
     struct content *content = requests_alloc(request, sizeof(*content));
     ASSERT(content != NULL);
+    *content = (struct content){0};
     request->extra = content;
     if (digest_parse(request->params[0], &content->hash) == ERR_OK)
         return true;
