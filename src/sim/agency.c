@@ -154,7 +154,8 @@ void agent_die(struct world *world, struct site_sim *site, bool with_power, bool
 
 static void die_of_outputs(struct world *world, struct site_sim *site)
 {
-    agent_die(world, site, pick_chance(&world->random, 30), false,
+    bool with_power = pick_chance(&world->random, 30);
+    agent_die(world, site, with_power, false,
               pick_between(&world->random, SECOND / 4, 12 * SECOND));
 }
 
@@ -271,7 +272,8 @@ static void commit_failed(struct world *world, struct site_sim *site)
         journal_shadow_apply(world, site, &site->maybe,
                              &process_batch_at(&site->process, i)->agent.change);
     if (site->disk->is_off) {
-        agent_die(world, site, pick_chance(&world->random, 60), false,
+        bool with_power = pick_chance(&world->random, 60);
+        agent_die(world, site, with_power, false,
                   pick_between(&world->random, SECOND / 4, 12 * SECOND));
         return;
     }

@@ -227,8 +227,8 @@ static void commit_failed(struct world *world, struct server_sim *server,
 {
     note_maybe(world, server, changes, count);
     if (server->disk->is_off) {
-        server_die(world, server, pick_chance(&world->random, 60),
-                   pick_between(&world->random, SECOND / 2, 4 * SECOND));
+        bool with_power = pick_chance(&world->random, 60);
+        server_die(world, server, with_power, pick_between(&world->random, SECOND / 2, 4 * SECOND));
         return;
     }
     drop_core(server);
@@ -280,9 +280,10 @@ void server_commit(struct world *world, struct server_sim *server)
     for (uint32_t i = 0; is_alive && i < server->process.count; i++)
         is_alive = release_outputs(world, server, &process_batch_at(&server->process, i)->server);
     drop_batches(server);
-    if (!is_alive)
-        server_die(world, server, pick_chance(&world->random, 30),
-                   pick_between(&world->random, SECOND / 2, 4 * SECOND));
+    if (is_alive)
+        return;
+    bool with_power = pick_chance(&world->random, 30);
+    server_die(world, server, with_power, pick_between(&world->random, SECOND / 2, 4 * SECOND));
 }
 
 /* ---- starting */

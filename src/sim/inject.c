@@ -83,8 +83,10 @@ void faults_plan(struct world *world)
     struct random *random = &world->random;
     int64_t count = pick_between(random, FAULTS_PLANNED_MIN, FAULTS_PLANNED_MAX);
     plan_one(world, FAULT_CUT_GANG, pick_between(random, 3 * SECOND, 20 * SECOND));
-    for (int64_t i = 0; i < count; i++)
-        plan_one(world, pick_kind(world), pick_between(random, FAULTS_BEGIN, FAULTS_END));
+    for (int64_t i = 0; i < count; i++) {
+        enum fault_kind kind = pick_kind(world);
+        plan_one(world, kind, pick_between(random, FAULTS_BEGIN, FAULTS_END));
+    }
     if (pick_chance(random, 45)) {
         int64_t restore_at = pick_between(random, 12 * SECOND, 80 * SECOND);
         plan_one(world, STEP_BACKUP, pick_between(random, restore_at / 5, restore_at - 50 * MS));

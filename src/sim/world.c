@@ -402,12 +402,10 @@ static void clock_make(struct world *world, struct clock_sim *clock, bool is_ser
                        : pick_between(&world->random, -drift, drift);
     if (world->is_adverse)
         rate = is_server ? drift : -drift;
-    *clock = (struct clock_sim){
-        .boot_base = pick_between(&world->random, 0, 1000000) * SECOND,
-        .rate_ppm = (int32_t)rate,
-        .wall_base_us =
-            INT64_C(1795000000000000) + pick_between(&world->random, -3650, 3650) * 86400 * 1000000,
-    };
+    clock->boot_base = pick_between(&world->random, 0, 1000000) * SECOND;
+    clock->rate_ppm = (int32_t)rate;
+    clock->wall_base_us =
+        INT64_C(1795000000000000) + pick_between(&world->random, -3650, 3650) * 86400 * 1000000;
 }
 
 static void sites_make(struct world *world)
