@@ -123,6 +123,7 @@ bool cli_confirm(const struct cli *cli, const char *question);
 /* Control characters of foreign text are shown as '?', so that a job's name cannot drive the
  * terminal. */
 struct slice cli_safe(struct cli *cli, struct slice text);
+struct slice cli_safe_lines(struct cli *cli, struct slice text); /* line ends stay */
 bool cli_write(struct slice bytes); /* to stdout; false when it is closed */
 void cli_size(struct cli *cli);     /* asks the terminal for its size again */
 

@@ -258,7 +258,7 @@ static int show(struct cli *cli)
     struct json_iterator it = json_iterate(json_object_get(reply.root, "attempts"));
     while (json_next(&it)) {
         char ran[TIME_TEXT_MAX];
-        table_cell_printf(table, "%llu", (unsigned long long)api_u64(it.value, "number"));
+        table_cell_printf(table, "%llu", (unsigned long long)api_u64(it.value, "attempt"));
         table_cell(table, api_string(it.value, "site_name"));
         table_cell(table, api_string(it.value, "state"));
         table_cell(table, api_string(it.value, "outcome"));

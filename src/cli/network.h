@@ -15,6 +15,9 @@ struct network_options {
     const char
         *state_folder; /* NULL: a new folder below the system's temporary one, removed at the end */
     bool has_delay; /* a relay between each agent and the server, as slow as the topology's link */
+    const char *server_site; /* the server stands beside this one; NULL: the first site of a region
+                                that serves, else the first */
+    bool is_kept;            /* a state folder of its own is not removed at the end */
 };
 
 /* Starts all, with progress, and waits until every site is in contact. On success cli's

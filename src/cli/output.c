@@ -63,6 +63,17 @@ bool cli_confirm(const struct cli *cli, const char *question)
     return answer[0] == 'y' || answer[0] == 'Y';
 }
 
+struct slice cli_safe_lines(struct cli *cli, struct slice text)
+{
+    struct slice safe = cli_safe(cli, text);
+    char *copy = arena_text(&cli->arena, safe);
+    ASSERT(copy != NULL);
+    for (size_t i = 0; i < text.len; i++)
+        if (text.data[i] == '\n' || text.data[i] == '\t')
+            copy[i] = text.data[i];
+    return (struct slice){copy, text.len};
+}
+
 struct slice cli_safe(struct cli *cli, struct slice text)
 {
     char *copy = arena_text(&cli->arena, text);
