@@ -139,7 +139,7 @@ static void attempts_take(struct demo *demo, struct json_value attempts)
     while (json_next(&it)) {
         struct slice site = api_string(it.value, "site_name"),
                      state = api_string(it.value, "state");
-        uint64_t number = api_u64(it.value, "number");
+        uint64_t number = api_u64(it.value, "attempt");
         if (number == 1 && training->first_site[0] == 0 && slice_is(state, "running"))
             (void)snprintf(training->first_site, sizeof(training->first_site), "%.*s",
                            SLICE_ARG(site));
