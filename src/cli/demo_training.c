@@ -60,7 +60,7 @@ int demo_training_submit(struct demo *demo)
     struct json_document *document;
     struct buffer body;
     struct api_reply reply;
-    const char *path;
+    const char *path = NULL;
     int code = folder_make(demo, &path);
     if (code != EXIT_DONE)
         return code;
