@@ -13,19 +13,23 @@ enum { THREADS_MAX = 256 };
 
 /* ---- planted bugs */
 
-static const char *const PLANTS[] = {
-    "gate_is_exclusive",       "gate_is_durable_first",
-    "tombstone_on_revoke",     "end_needs_every_rank",
-    "epoch_fences_commands",   "restore_raises_epoch",
-    "restore_waits_for_sites", "lease_waits_for_drift",
-    "lease_anchored_at_send",  "lease_restarts_with_leader",
-    "strict_never_expires",    "journal_loss_is_unknown",
-    "lookup_before_resubmit",  "intent_before_submit",
-    "usage_ack_is_contiguous", "usage_ack_after_commit",
-    "usage_keeps_key",         "reply_matches_request",
-    "end_before_next",         "stale_effects_are_refused",
+/* A name a switch, in the order of the struct, and the seed to begin with: the first one above 0
+ * that found it when this was written. Others do as well; the search goes on from there. */
+static const struct {
+    const char *name;
+    uint64_t seed;
+} PLANTS[] = {
+    {"gate_is_exclusive", 1},        {"gate_is_durable_first", 1},
+    {"tombstone_on_revoke", 4},      {"end_needs_every_rank", 1},
+    {"epoch_fences_commands", 97},   {"restore_raises_epoch", 12},
+    {"restore_waits_for_sites", 45}, {"lease_waits_for_drift", 7},
+    {"lease_anchored_at_send", 30},  {"lease_restarts_with_leader", 1},
+    {"strict_never_expires", 1},     {"journal_loss_is_unknown", 8},
+    {"lookup_before_resubmit", 1},   {"intent_before_submit", 1},
+    {"usage_ack_is_contiguous", 4},  {"usage_ack_after_commit", 1},
+    {"usage_keeps_key", 1},          {"reply_matches_request", 239},
+    {"end_before_next", 1},          {"stale_effects_are_refused", 1},
 };
-/* One name a switch, in the order of the struct. */
 _Static_assert(sizeof(PLANTS) / sizeof(PLANTS[0]) == sizeof(struct protocol_rules) / sizeof(bool),
                "every rule has its name");
 
@@ -37,13 +41,13 @@ size_t sim_plant_count(void)
 const char *sim_plant_name(size_t index)
 {
     ASSERT(index < sim_plant_count());
-    return PLANTS[index];
+    return PLANTS[index].name;
 }
 
 int sim_plant_find(const char *name)
 {
     for (size_t i = 0; i < sim_plant_count(); i++)
-        if (strcmp(PLANTS[i], name) == 0)
+        if (strcmp(PLANTS[i].name, name) == 0)
             return (int)i;
     return -1;
 }
@@ -189,11 +193,12 @@ static enum err run_plants(struct run *run, struct worker *workers, uint32_t thr
 {
     enum err err = ERR_OK;
     run->is_plant_run = true;
-    run->first = run->options->plant_first_seed;
     run->count = SIM_PLANT_SEEDS_MAX;
     run->result->planted_total = (uint32_t)sim_plant_count();
     for (size_t i = 0; err == ERR_OK && i < sim_plant_count(); i++) {
         run->plant = (int)i;
+        run->first =
+            run->options->plant_first_seed != 0 ? run->options->plant_first_seed : PLANTS[i].seed;
         err = run_part(run, workers, threads);
         run->result->planted_found += run->result->planted_seed[i] != 0;
     }

@@ -62,7 +62,7 @@ struct sim_faults_options {
     uint32_t threads; /* 0: one */
     int plant;        /* only this planted bug; -1: none */
     bool with_plants; /* after the seeds: every planted bug, up to SIM_PLANT_SEEDS_MAX seeds each */
-    uint64_t plant_first_seed;
+    uint64_t plant_first_seed; /* 0: for each bug a seed that once found it, then the following */
     /* Called under a lock for each seed with a violation, or too small; may be NULL. */
     void (*on_violation)(void *context, const struct sim_seed_result *result);
     void *context;

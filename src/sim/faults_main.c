@@ -9,7 +9,7 @@
 enum { EXIT_CLEAN = 0, EXIT_FOUND = 1, EXIT_USAGE = 2, JSON_BYTES_MAX = 1 << 20 };
 
 static const char USAGE[] =
-    "usage: lq sim faults [--seeds N] [--first-seed S] [--jobs THREADS] [--plants] [--json]\n"
+    "usage: lq sim faults [--seeds N] [--first-seed S] [--jobs THREADS] [--no-plants] [--json]\n"
     "       lq sim faults --seed S [--plant RULE] [--trace]\n"
     "       lq sim faults --plant RULE [--seeds N]\n"
     "       lq sim faults --list-plants\n"
@@ -21,7 +21,8 @@ static const char USAGE[] =
     "  --seed S         one world: prints its hash, the same each time\n"
     "  --trace          with --seed: prints every event\n"
     "  --plant RULE     breaks one rule of the protocol; a violation is then what is wanted\n"
-    "  --plants         after the seeds, breaks each rule in turn; all must be found\n"
+    "  --no-plants      leaves out what comes after the seeds: each rule broken in turn, all of\n"
+    "                   which must be found (--plants says the default)\n"
     "  --json           one JSON object instead of words\n";
 
 struct flags {
@@ -61,6 +62,8 @@ static bool read_flag(struct flags *flags, const char *name, const char *value, 
     *takes_value = false;
     if (strcmp(name, "--plants") == 0)
         flags->options.with_plants = true;
+    else if (strcmp(name, "--no-plants") == 0)
+        flags->options.with_plants = false;
     else if (strcmp(name, "--trace") == 0)
         flags->is_traced = true;
     else if (strcmp(name, "--json") == 0)
@@ -155,7 +158,7 @@ static void print_words(const struct sim_faults_result *result)
     printf("planted bugs: %u, found: %u\n", result->planted_total, result->planted_found);
     for (size_t i = 0; i < result->planted_total; i++) {
         if (result->planted_seed[i] != 0)
-            printf("  %-28s found by seed %llu\n", sim_plant_name(i),
+            printf("  %-28s found by %llu seed(s)\n", sim_plant_name(i),
                    (unsigned long long)result->planted_seed[i]);
         else
             printf("  %-28s NOT FOUND in %d seeds\n", sim_plant_name(i), SIM_PLANT_SEEDS_MAX);
@@ -166,6 +169,7 @@ static int run_many(struct flags *flags)
 {
     struct sim_faults_result result;
     bool is_plant = flags->options.plant >= 0;
+    flags->options.with_plants = flags->options.with_plants && !is_plant;
     flags->options.on_violation = print_seed;
     enum err err = sim_faults_run(&flags->options, &result);
     if (err != ERR_OK) {
@@ -188,7 +192,7 @@ static int run_many(struct flags *flags)
 int sim_faults_main(int argc, char **argv)
 {
     struct flags flags = {
-        .options = {.first_seed = 1, .seeds = 100, .plant = -1, .plant_first_seed = 1}};
+        .options = {.first_seed = 1, .seeds = 100, .plant = -1, .with_plants = true}};
     for (int i = 0; i < argc; i++) {
         bool takes_value;
         if (strcmp(argv[i], "--help") == 0) {
