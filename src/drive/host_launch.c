@@ -229,6 +229,11 @@ static struct span_ms or_default(struct span_ms value, struct span_ms fallback)
     return value.ms > 0 ? value : fallback;
 }
 
+static int64_t at_most(int64_t value, int64_t limit)
+{
+    return value < limit ? value : limit;
+}
+
 static void fill_protocol(const struct launch *launch, uint32_t rank, struct supervise_doc *doc)
 {
     const struct host_settings *settings = &launch->host->settings;
@@ -249,9 +254,16 @@ static void fill_protocol(const struct launch *launch, uint32_t rank, struct sup
         .report_limit = or_default(settings->report_limit, HOST_REPORT_LIMIT),
         .stop_signal = spec->checkpoint.signal,
     };
-    /* Under a lease it asks often enough that one lost answer does not kill. */
-    if (doc->contact.policy == CONTACT_LEASE && doc->contact.lease.ms / 6 < doc->renew_every.ms)
-        doc->renew_every.ms = doc->contact.lease.ms / 6 > 50 ? doc->contact.lease.ms / 6 : 50;
+    /* Under a lease it asks often enough that one lost answer does not kill. The server renews at
+     * quarters of it, counted from requests that were a quarter old: half is always left at the
+     * agent. Grace and kill must fit into what remains of that between two questions, or a short
+     * lease's program would be told to stop as soon as it runs. */
+    if (doc->contact.policy == CONTACT_LEASE) {
+        const int64_t lease_ms = doc->contact.lease.ms;
+        doc->renew_every.ms = at_most(doc->renew_every.ms, lease_ms / 6 > 50 ? lease_ms / 6 : 50);
+        doc->stop_grace.ms = at_most(doc->stop_grace.ms, lease_ms / 8);
+        doc->kill_time.ms = at_most(doc->kill_time.ms, lease_ms / 8);
+    }
 }
 
 static enum err fill_sandbox(const struct launch *launch, uint32_t rank, struct supervise_doc *doc)
