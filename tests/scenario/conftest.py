@@ -266,8 +266,13 @@ class RawSite:
         assert answer.status in (200, 201), answer
         self.id = answer.json()["site"]
 
+    def signing(self):
+        """Files of their own each time: clients of before go on with theirs."""
+        self.signings = getattr(self, "signings", 0) + 1
+        return signing_request(self.folder, f"{self.name}-{self.signings}")
+
     def join(self, token=None):
-        key, request = signing_request(self.folder, self.name)
+        key, request = self.signing()
         secret = (token or self.join_token).split(".")[0]
         answer = self.server.client().post("/v1/agent/join", {"token": secret, "csr": request, "site": self.body})
         if answer.status in (200, 201):
@@ -275,13 +280,13 @@ class RawSite:
         return answer
 
     def take(self, key, reply):
-        path = os.path.join(self.folder, self.name + ".pem")
+        path = key[:-len(".key")] + ".pem"
         with open(path, "w", encoding="ascii") as file:
             file.write(reply["certificate"])
         self.client = self.server.client(certificate=(path, key))
 
     def renew(self):
-        key, request = signing_request(self.folder, self.name + "-next")
+        key, request = self.signing()
         answer = self.client.post("/v1/agent/renew", {"csr": request})
         if answer.status == 200:
             self.take(key, answer.json())
