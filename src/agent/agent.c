@@ -1,6 +1,7 @@
 /* The agent's life: state folder, identity, engine, journal, then the loop until a signal. */
 #include "agent/agent.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -166,6 +167,7 @@ static void capacity_run(void *context)
 {
     struct agent *agent = context;
     drain_look(agent, false);
+    (void)malloc_trim(0); /* what hashing and copying took for a moment */
     driver_measure(agent->driver);
     loop_timer_set(&agent->capacity, agent->options->capacity_every.ms > 0
                                          ? agent->options->capacity_every

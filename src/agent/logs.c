@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "agent/shell.h"
+#include "agent/tell.h"
 #include "base/assert.h"
 #include "wire/json.h"
 
@@ -81,9 +82,9 @@ static void on_sent(void *context, struct http_call *call, enum err code,
     struct log_piece piece = *(struct log_piece *)context;
     struct agent *agent = piece.run->agent;
     struct log_tail *tail = &piece.run->logs[piece.rank];
+    char why[NOTE_MAX];
     uint64_t next = 0;
     (void)call;
-    (void)fault;
     free(context);
     tail->call = NULL;
     tail->piece = NULL;
@@ -102,6 +103,8 @@ static void on_sent(void *context, struct http_call *call, enum err code,
         back_off(agent);
         break;
     case REMOTE_NEVER: /* full over there, or an attempt that the server does not know */
+        remote_explain(code, response, body, fault, why, sizeof(why));
+        tell("%s: output of rank %u is not taken: %s", piece.run->name, piece.rank, why);
         tail_done(piece.run, tail);
         break;
     }

@@ -18,7 +18,6 @@ enum { NAME_BYTES = 256, LINK_TARGET_MAX = 1024, WALK_PATH_MAX = 4096 };
 struct walk {
     const struct snapshot_wish *wish;
     struct snapshot found;
-    bool has_young;
     uint32_t entries;
     struct buffer path; /* of the entry in hand, below the root */
     struct fault *fault;
@@ -59,21 +58,28 @@ static enum err system_error(struct walk *walk)
     return folder_fd_error(errno, buffer_slice(&walk->path), walk->fault);
 }
 
+/* Names come in no fixed order, so parts are added up. Of a link the target counts, for its copy is
+ * another file; of a file the very file counts, for the copy is the same one. */
+static void count_part(struct walk *walk, const char *name, const char *line, int len)
+{
+    uint64_t part, step = snapshot_step_of(slice_of(name));
+    struct digest digest = digest_of(slice_make(line, len < 0 ? 0 : (size_t)len));
+    memcpy(&part, digest.bytes, sizeof(part));
+    walk->found.fingerprint += part | 1;
+    walk->found.files++;
+    if (step > walk->found.step)
+        walk->found.step = step;
+}
+
 static void count_file(struct walk *walk, const struct stat *info, const char *name)
 {
     char line[WALK_PATH_MAX + 128];
-    uint64_t part, step = snapshot_step_of(slice_of(name));
     int n = snprintf(line, sizeof(line), "%.*s|%llu|%lld.%09ld|%llu",
                      SLICE_ARG(buffer_slice(&walk->path)), (unsigned long long)info->st_size,
                      (long long)info->st_mtim.tv_sec, info->st_mtim.tv_nsec,
                      (unsigned long long)info->st_ino);
-    struct digest digest = digest_of(slice_make(line, n < 0 ? 0 : strnlen(line, sizeof(line))));
-    memcpy(&part, digest.bytes, sizeof(part));
-    walk->found.fingerprint += part | 1; /* the order of a folder's names is not fixed */
-    walk->found.files++;
+    count_part(walk, name, line, n < (int)sizeof(line) ? n : (int)sizeof(line) - 1);
     walk->found.bytes += (uint64_t)info->st_size;
-    if (step > walk->found.step)
-        walk->found.step = step;
 }
 
 static bool is_young(const struct walk *walk, const struct stat *info)
@@ -91,8 +97,9 @@ static enum err take_file(struct walk *walk, int from, int to, const char *name,
     if (is_unfinished_name(name))
         return ERR_OK;
     if (is_young(walk, info)) {
-        walk->has_young = true;
-        return ERR_OK;
+        if (walk->wish->leaves_young)
+            return ERR_OK;
+        walk->found.has_young = true;
     }
     count_file(walk, info, name);
     if (to >= 0 && linkat(from, name, to, name, 0) != 0 && errno != ENOENT && errno != EEXIST)
@@ -101,17 +108,17 @@ static enum err take_file(struct walk *walk, int from, int to, const char *name,
 }
 
 /* Only what stays inside by its looks; the manifest's check is the judge. */
-static enum err take_link(struct walk *walk, int from, int to, const char *name,
-                          const struct stat *info)
+static enum err take_link(struct walk *walk, int from, int to, const char *name)
 {
-    char target[LINK_TARGET_MAX];
+    char target[LINK_TARGET_MAX], line[WALK_PATH_MAX + LINK_TARGET_MAX + 8];
     ssize_t len = readlinkat(from, name, target, sizeof(target) - 1);
     if (len <= 0 || (size_t)len >= sizeof(target) - 1 || target[0] == '/')
         return ERR_OK;
     target[len] = '\0';
     if (strstr(target, "..") != NULL)
         return ERR_OK;
-    count_file(walk, info, name);
+    int n = snprintf(line, sizeof(line), "%.*s|->%s", SLICE_ARG(buffer_slice(&walk->path)), target);
+    count_part(walk, name, line, n < (int)sizeof(line) ? n : (int)sizeof(line) - 1);
     if (to >= 0 && symlinkat(target, to, name) != 0 && errno != EEXIST)
         return system_error(walk);
     return ERR_OK;
@@ -164,7 +171,7 @@ static enum err take_entry(struct walk *walk, int from, int to, const char *name
     if (S_ISREG(info.st_mode))
         return take_file(walk, from, to, name, &info);
     if (S_ISLNK(info.st_mode))
-        return take_link(walk, from, to, name, &info);
+        return take_link(walk, from, to, name);
     if (!S_ISDIR(info.st_mode))
         return ERR_OK;
     if (*depth >= SNAPSHOT_DEPTH_MAX)
@@ -262,7 +269,6 @@ static enum err walk_run(struct walk *walk, int root, int target)
 {
     enum err err = ERR_OK;
     walk->found = (struct snapshot){0};
-    walk->has_young = false;
     walk->entries = 0;
     if (walk->wish->paths.count == 0)
         return walk_all(walk, root, target);
@@ -298,6 +304,29 @@ static enum err link_all(struct walk *walk, int root)
     return err;
 }
 
+/* Links until the folder looked the same before, meanwhile and afterwards. */
+static enum err link_moment(struct walk *walk, int root, enum snapshot_result *out_result)
+{
+    struct snapshot linked;
+    enum err err = ERR_OK;
+    for (unsigned tries = 0; tries < SNAPSHOT_TRIES_MAX; tries++) {
+        uint64_t before = walk->found.fingerprint;
+        err = link_all(walk, root);
+        linked = walk->found;
+        if (err == ERR_OK)
+            err = walk_run(walk, root, -1);
+        if (err != ERR_OK)
+            return err;
+        if (before == linked.fingerprint && walk->found.fingerprint == before) {
+            walk->found = linked;
+            *out_result = linked.files == 0 ? SNAPSHOT_EMPTY : SNAPSHOT_TAKEN;
+            return ERR_OK;
+        }
+    }
+    *out_result = SNAPSHOT_YOUNG;
+    return ERR_OK;
+}
+
 enum err snapshot_take(const struct snapshot_wish *wish, enum snapshot_result *out_result,
                        struct snapshot *out_snapshot, struct fault *fault)
 {
@@ -313,14 +342,12 @@ enum err snapshot_take(const struct snapshot_wish *wish, enum snapshot_result *o
     buffer_init(&walk.path, WALK_PATH_MAX);
     enum snapshot_result result = SNAPSHOT_TAKEN;
     err = walk_run(&walk, root, -1);
-    if (err == ERR_OK && walk.has_young && !wish->leaves_young)
-        result = SNAPSHOT_YOUNG;
-    else if (err == ERR_OK && walk.found.files == 0)
+    if (err == ERR_OK && walk.found.files == 0)
         result = SNAPSHOT_EMPTY;
     else if (err == ERR_OK && walk.found.fingerprint == wish->known)
         result = SNAPSHOT_SAME;
     else if (err == ERR_OK)
-        err = link_all(&walk, root);
+        err = link_moment(&walk, root, &result);
     (void)close(root);
     buffer_deinit(&walk.path);
     if (err != ERR_OK)
@@ -328,4 +355,22 @@ enum err snapshot_take(const struct snapshot_wish *wish, enum snapshot_result *o
     *out_result = result;
     *out_snapshot = walk.found;
     return ERR_OK;
+}
+
+enum err snapshot_is_still(const char *target, const struct snapshot *snapshot, bool *out_is_still,
+                           struct fault *fault)
+{
+    const struct snapshot_wish wish = {.work = target, .target = target, .is_final = true};
+    struct walk walk = {.wish = &wish, .fault = fault};
+    int root;
+    enum err err = folder_fd_open(target, fault, &root);
+    if (err != ERR_OK)
+        return err;
+    buffer_init(&walk.path, WALK_PATH_MAX);
+    err = walk_run(&walk, root, -1);
+    (void)close(root);
+    buffer_deinit(&walk.path);
+    if (err == ERR_OK)
+        *out_is_still = walk.found.fingerprint == snapshot->fingerprint;
+    return err;
 }

@@ -16,7 +16,7 @@ enum {
     UPLOAD_ARENA_BYTES = 128 << 20,
     UPLOAD_ASK_MAX = 4096, /* hashes in one question */
     UPLOAD_BODY_MAX = 16 << 20,
-    UPLOAD_YOUNG_LOOKS_MAX = 20, /* then young files are left out */
+    UPLOAD_YOUNG_LOOKS_MAX = 10, /* then young files are left out */
     UPLOAD_TARGET_MAX = 128,
     UPLOAD_ROUNDS_MAX = 3,
 };
@@ -50,7 +50,7 @@ struct upload {
     struct text_list paths;
     struct arena arena;
     uint32_t jobs; /* on the worker; with them it cannot be freed */
-    bool is_ended;
+    bool is_ended, is_hashed;
     /* of the worker */
     enum err err;
     struct fault fault;
@@ -174,36 +174,77 @@ static void look_run(void *context)
                                  .known = upload->known,
                                  .now = clock_wall(&clock)};
     upload->err = snapshot_take(&wish, &upload->result, &upload->snapshot, &upload->fault);
-    if (upload->err != ERR_OK || upload->result != SNAPSHOT_TAKEN)
+}
+
+static void hash_run(void *context)
+{
+    struct upload *upload = context;
+    bool is_still = true;
+    if (upload->snapshot.has_young)
+        upload->err =
+            snapshot_is_still(upload->target, &upload->snapshot, &is_still, &upload->fault);
+    if (upload->err == ERR_OK && !is_still) {
+        upload->result = SNAPSHOT_YOUNG;
         return;
-    upload->err =
-        manifest_scan(upload->target, &upload->arena, NULL, &upload->manifest, &upload->fault);
+    }
+    if (upload->err == ERR_OK)
+        upload->err =
+            manifest_scan(upload->target, &upload->arena, NULL, &upload->manifest, &upload->fault);
     if (upload->err == ERR_OK)
         upload->err = manifest_encode(&upload->manifest, &upload->manifest_json);
     if (upload->err == ERR_OK)
         upload->err = index_places(upload);
 }
 
-static void look_done(void *context)
+/* Whether there is a picture to go on with; else the upload has ended. */
+static bool is_pictured(struct upload *upload)
 {
     static const enum upload_result RESULTS[] = {[SNAPSHOT_TAKEN] = UPLOAD_DONE,
                                                  [SNAPSHOT_SAME] = UPLOAD_NOTHING,
                                                  [SNAPSHOT_EMPTY] = UPLOAD_NOTHING,
                                                  [SNAPSHOT_YOUNG] = UPLOAD_WAIT};
-    struct upload *upload = context;
     upload->jobs--;
     if (upload->is_ended) {
         upload_free(upload);
-        return;
+        return false;
     }
+    if (upload->err == ERR_OK && upload->result == SNAPSHOT_TAKEN)
+        return true;
     if (upload->err != ERR_OK)
         upload_end(upload, upload->err == ERR_LIMIT ? UPLOAD_REFUSED : UPLOAD_FAILED,
                    upload->fault.message[0] != '\0' ? upload->fault.message
                                                     : err_name(upload->err));
-    else if (upload->result != SNAPSHOT_TAKEN)
-        upload_end(upload, RESULTS[upload->result], "");
     else
+        upload_end(upload, RESULTS[upload->result], "");
+    return false;
+}
+
+static void hash_done(void *context)
+{
+    struct upload *upload = context;
+    if (is_pictured(upload)) {
+        upload->is_hashed = true;
         upload_go_on(upload);
+    }
+}
+
+static void hash_begin(struct upload *upload)
+{
+    if (worker_submit(upload->agent->copy_worker, hash_run, hash_done, upload) == ERR_OK)
+        upload->jobs++;
+    else
+        loop_timer_set(&upload->retry, SPAN_MS(SNAPSHOT_QUIET_MS));
+}
+
+static void look_done(void *context)
+{
+    struct upload *upload = context;
+    if (!is_pictured(upload))
+        return;
+    if (upload->snapshot.has_young) /* is one of them being written in place? */
+        loop_timer_set(&upload->retry, SPAN_MS(SNAPSHOT_QUIET_MS));
+    else
+        hash_begin(upload);
 }
 
 /* ---- answers */
@@ -217,7 +258,11 @@ static void retry_later(struct upload *upload)
 
 static void retry_run(void *context)
 {
-    upload_go_on(context);
+    struct upload *upload = context;
+    if (upload->is_hashed)
+        upload_go_on(upload);
+    else
+        hash_begin(upload);
 }
 
 /* False: not accepted, and dealt with. */
