@@ -136,12 +136,32 @@ static void forget(struct journal_shadow *shadow, const struct attempt_token *to
     }
 }
 
+/* Time since the first rank executed, by the fastest clock there is. */
+static int64_t longest_run_ms(const struct world *world, const struct site_sim *site,
+                              const struct attempt_token *token)
+{
+    int64_t since = world->now;
+    for (uint32_t i = 0; i < world->launch_count; i++) {
+        const struct launch *launch = &world->launches[i];
+        if (launch->site != site->index || !attempt_token_is_equal(&launch->token, token))
+            continue;
+        for (uint32_t rank = 0; rank < launch->rank_count; rank++)
+            if (launch->ranks[rank].has_executed && launch->ranks[rank].program_since < since)
+                since = launch->ranks[rank].program_since;
+    }
+    int64_t passed_ms = (world->now - since) / MS;
+    return passed_ms + passed_ms * world->drift_ppm / 1000000 + 2;
+}
+
 static void take_usage(struct world *world, struct site_sim *site,
                        const struct usage_record *record)
 {
     struct fault fault = {0};
     if (site->journal_log == JOURNALS_MAX)
         return;
+    if (record->total.wall_ms > longest_run_ms(world, site, &record->token))
+        world_violate(world, "site %u meters more time than passed since the program began",
+                      site->index);
     struct journal_log *log = &world->journals[site->journal_log];
     if (record->seq != log->records.len + 1 || record->seq >= USAGE_MAX)
         world_violate(world, "usage record %llu of site %u does not follow on",

@@ -52,6 +52,8 @@ static void keep_record(struct world *world, struct launch *launch, uint32_t ran
 {
     struct rank_sim *sim = &launch->ranks[rank];
     sim->has_record = true;
+    if (message->outcome == OUTCOME_LEASE_LOST && launch->contact.policy == CONTACT_STRICT)
+        world_violate(world, "a program under the strict policy was ended for lost contact");
     sim->end = (struct engine_rank_end){.is_known = true,
                                         .outcome = message->outcome,
                                         .exit_code = message->exit_code,

@@ -10,12 +10,8 @@
 enum {
     FAULTS_PLANNED_MIN = 26,
     FAULTS_PLANNED_MAX = 44,
-    SITES_KEPT = 2,
     DB_PATH_MAX = 32,
     SQL_TEXT_MAX = 128,
-    /* Numbers of EV_FAULT beyond the kinds. */
-    STEP_BACKUP = FAULT_KIND_COUNT_,
-    STEP_SIGN, /* the operator signs that a site is gone */
 };
 
 #define FAULTS_BEGIN (2 * SECOND)
@@ -51,6 +47,8 @@ static const struct {
     [FAULT_LOSSY_NET] = {"lossy_net", 3},
     [FAULT_SITE_DESTROYED] = {"site_destroyed", 0},
     [FAULT_CANCEL] = {"cancel", 2},
+    [FAULT_DRAIN] = {"drain", 2},
+    [FAULT_RETRY] = {"retry", 2},
     [FAULT_STALE_REPLY] = {"stale_reply", 8},
 };
 
@@ -61,7 +59,7 @@ const char *fault_kind_name(enum fault_kind kind)
 
 /* ---- the plan */
 
-static void plan_one(struct world *world, uint64_t number, int64_t at)
+void fault_plan_one(struct world *world, uint64_t number, int64_t at)
 {
     world_at(world, at, EV_FAULT, 0)->number = number;
 }
@@ -82,23 +80,24 @@ void faults_plan(struct world *world)
 {
     struct random *random = &world->random;
     int64_t count = pick_between(random, FAULTS_PLANNED_MIN, FAULTS_PLANNED_MAX);
-    plan_one(world, FAULT_CUT_GANG, pick_between(random, 3 * SECOND, 20 * SECOND));
+    fault_plan_one(world, FAULT_CUT_GANG, pick_between(random, 3 * SECOND, 20 * SECOND));
     for (int64_t i = 0; i < count; i++) {
         enum fault_kind kind = pick_kind(world);
-        plan_one(world, kind, pick_between(random, FAULTS_BEGIN, FAULTS_END));
+        fault_plan_one(world, kind, pick_between(random, FAULTS_BEGIN, FAULTS_END));
     }
     if (pick_chance(random, 45)) {
         int64_t restore_at = pick_between(random, 12 * SECOND, 80 * SECOND);
-        plan_one(world, STEP_BACKUP, pick_between(random, restore_at / 5, restore_at - 50 * MS));
-        plan_one(world, FAULT_RESTORE, restore_at);
+        fault_plan_one(world, STEP_BACKUP,
+                       pick_between(random, restore_at / 5, restore_at - 50 * MS));
+        fault_plan_one(world, FAULT_RESTORE, restore_at);
     }
     if (pick_chance(random, 12))
-        plan_one(world, FAULT_SITE_DESTROYED, pick_between(random, 10 * SECOND, 70 * SECOND));
+        fault_plan_one(world, FAULT_SITE_DESTROYED, pick_between(random, 10 * SECOND, 70 * SECOND));
     world_at(world, HEAL_AT, EV_HEAL, 0);
 }
 
-static void end_later(struct world *world, enum fault_kind kind, uint32_t target, uint32_t rank,
-                      int64_t length)
+void fault_end_later(struct world *world, enum fault_kind kind, uint32_t target, uint32_t rank,
+                     int64_t length)
 {
     int64_t end = world->now + length;
     bool is_late = world->now >= FAULTS_END; /* the partial cut that healing waits for */
@@ -108,7 +107,7 @@ static void end_later(struct world *world, enum fault_kind kind, uint32_t target
     event->rank = rank;
 }
 
-static struct site_sim *pick_site(struct world *world)
+struct site_sim *fault_pick_site(struct world *world)
 {
     uint32_t index = (uint32_t)pick_between(&world->random, 0, world->site_count - 1);
     return world->sites[index].is_destroyed ? NULL : &world->sites[index];
@@ -124,7 +123,7 @@ static int64_t pick_down(struct world *world)
 
 static bool agent_fault(struct world *world, enum fault_kind kind)
 {
-    struct site_sim *site = pick_site(world);
+    struct site_sim *site = fault_pick_site(world);
     struct random *random = &world->random;
     if (site == NULL || !site->process.is_up)
         return false;
@@ -161,14 +160,14 @@ static bool server_fault(struct world *world, enum fault_kind kind)
 
 static bool cut_site(struct world *world)
 {
-    struct site_sim *site = pick_site(world);
+    struct site_sim *site = fault_pick_site(world);
     if (site == NULL)
         return false;
     uint32_t ways = (uint32_t)pick_between(&world->random, 1, 3); /* bits: up, down */
     site->cuts_up += ways & 1;
     site->cuts_down += ways >> 1;
-    end_later(world, FAULT_CUT_SITE, site->index, ways,
-              pick_between(&world->random, 2 * SECOND, 60 * SECOND));
+    fault_end_later(world, FAULT_CUT_SITE, site->index, ways,
+                    pick_between(&world->random, 2 * SECOND, 60 * SECOND));
     return true;
 }
 
@@ -184,8 +183,8 @@ static bool stale_reply(struct world *world)
             pick_between(&world->random, 3 * SECOND,
                          pick_chance(&world->random, 60) ? 11 * SECOND : 24 * SECOND);
         site->cuts_up++;
-        end_later(world, FAULT_CUT_SITE, site->index, 1,
-                  pick_between(&world->random, 20 * SECOND, 60 * SECOND));
+        fault_end_later(world, FAULT_CUT_SITE, site->index, 1,
+                        pick_between(&world->random, 20 * SECOND, 60 * SECOND));
         return true;
     }
     return false;
@@ -194,8 +193,8 @@ static bool stale_reply(struct world *world)
 static void cut_node(struct world *world, struct site_sim *site, uint32_t node)
 {
     site->nodes[node].cuts++;
-    end_later(world, FAULT_CUT_NODE, site->index, node,
-              pick_between(&world->random, SECOND, 40 * SECOND));
+    fault_end_later(world, FAULT_CUT_NODE, site->index, node,
+                    pick_between(&world->random, SECOND, 40 * SECOND));
 }
 
 static bool cut_gang(struct world *world)
@@ -203,7 +202,7 @@ static bool cut_gang(struct world *world)
     struct launch *launch = launch_of_running_gang(world);
     if (launch == NULL) { /* none runs: wait for one, and see that there will be one */
         if (world->result->partial_cuts == 0 || world->now < FAULTS_END - SECOND)
-            plan_one(world, FAULT_CUT_GANG, world->now + SECOND / 4);
+            fault_plan_one(world, FAULT_CUT_GANG, world->now + SECOND / 4);
         if (world->result->partial_cuts == 0 && world->now > world->gang_asked_at + GANG_WAIT) {
             world->gang_asked_at = world->now;
             client_submit_gang(world);
@@ -227,14 +226,14 @@ static bool disk_fault(struct world *world, enum fault_kind kind)
         disk->is_full = true;
     else
         disk->fail_ppm = (uint32_t)pick_between(&world->random, 5000, 100000);
-    end_later(world, kind, index, 0, pick_between(&world->random, SECOND, 12 * SECOND));
+    fault_end_later(world, kind, index, 0, pick_between(&world->random, SECOND, 12 * SECOND));
     return true;
 }
 
 static bool wall_jump(struct world *world)
 {
     int64_t jump = pick_between(&world->random, -3650, 3650) * 86400 * 1000000;
-    struct site_sim *site = pick_site(world);
+    struct site_sim *site = fault_pick_site(world);
     if (site == NULL || pick_chance(&world->random, 40))
         world->servers[world->primary].clock.wall_base_us += jump;
     else
@@ -244,7 +243,7 @@ static bool wall_jump(struct world *world)
 
 static bool crash_node(struct world *world)
 {
-    struct site_sim *site = pick_site(world);
+    struct site_sim *site = fault_pick_site(world);
     if (site == NULL)
         return false;
     uint32_t node = (uint32_t)pick_between(&world->random, 0, site->node_count - 1);
@@ -253,8 +252,8 @@ static bool crash_node(struct world *world)
     site->nodes[node].is_up = false;
     node_crash(world, site, node);
     agent_capacity(world, site);
-    end_later(world, FAULT_NODE_CRASH, site->index, node,
-              pick_between(&world->random, SECOND, 20 * SECOND));
+    fault_end_later(world, FAULT_NODE_CRASH, site->index, node,
+                    pick_between(&world->random, SECOND, 20 * SECOND));
     return true;
 }
 
@@ -274,7 +273,7 @@ static bool kill_supervisor(struct world *world)
 
 static bool engine_fault(struct world *world, enum fault_kind kind)
 {
-    struct site_sim *site = pick_site(world);
+    struct site_sim *site = fault_pick_site(world);
     if (site == NULL)
         return false;
     if (kind == FAULT_ENGINE_FORGETS) {
@@ -284,72 +283,9 @@ static bool engine_fault(struct world *world, enum fault_kind kind)
     site->engine_timeouts += kind == FAULT_ENGINE_TIMEOUTS;
     site->engine_doubles += kind == FAULT_ENGINE_DOUBLE;
     site->engine_lates += kind == FAULT_ENGINE_LATE;
-    end_later(world, kind, site->index, 0, pick_between(&world->random, 8 * SECOND, 40 * SECOND));
+    fault_end_later(world, kind, site->index, 0,
+                    pick_between(&world->random, 8 * SECOND, 40 * SECOND));
     return true;
-}
-
-/* ---- operators */
-
-/* The word may get lost with a restored database, and counts for the epoch under which it was
- * given: operators look at what the server waits for, and sign again. */
-static void sign_destroyed(struct world *world)
-{
-    struct server_sim *server = &world->servers[world->primary];
-    for (uint32_t i = 0; i < world->site_count; i++) {
-        if (!world->sites[i].is_destroyed)
-            continue;
-        if (!server->process.is_up) {
-            plan_one(world, STEP_SIGN, world->now + SECOND);
-            return;
-        }
-        const struct server_principal principal = {.actor = SLICE_LITERAL("usr_operator")};
-        const struct server_event event = {
-            .kind = SERVER_SITE_DESTROYED,
-            .handle = UINT64_MAX,
-            .principal = &principal,
-            .site = {.site = world->sites[i].value.id, .reason = SLICE_LITERAL("burnt down")}};
-        server_step(world, server, &event);
-        if (world->is_healed)
-            plan_one(world, STEP_SIGN, world->now + 20 * SECOND);
-    }
-}
-
-static bool destroy_site(struct world *world)
-{
-    struct site_sim *site = pick_site(world);
-    if (site == NULL || world->site_count <= SITES_KEPT)
-        return false;
-    site->is_destroyed = true;
-    for (uint32_t node = 0; node < site->node_count; node++) {
-        site->nodes[node].is_up = false;
-        node_crash(world, site, node);
-    }
-    agent_die(world, site, false, true, -1);
-    plan_one(world, STEP_SIGN, world->now + pick_between(&world->random, SECOND, 20 * SECOND));
-    return true;
-}
-
-static bool cancel_job(struct world *world)
-{
-    struct server_sim *server = &world->servers[world->primary];
-    if (!server->process.is_up)
-        return false;
-    for (uint32_t i = 0; i < server->shadow.job_count; i++) {
-        const struct shadow_job *job = &server->shadow.jobs[i];
-        struct job_truth *truth = &world->jobs[job_index(world, job->id)];
-        if (job_state_is_final(job->state) || truth->was_cancelled ||
-            !pick_chance(&world->random, 20))
-            continue;
-        truth->was_cancelled = true;
-        const struct server_principal principal = {.actor = SLICE_LITERAL("usr_somebody")};
-        const struct server_event event = {.kind = SERVER_CANCEL,
-                                           .handle = UINT64_MAX,
-                                           .principal = &principal,
-                                           .job = {.job = job->id}};
-        server_step(world, server, &event);
-        return true;
-    }
-    return false;
 }
 
 /* ---- backup and restore */
@@ -415,10 +351,10 @@ static bool restore(struct world *world)
         old->is_zombie = true; /* nobody has told it yet */
         /* Work ends meanwhile: both will want to start it again. */
         for (int64_t i = pick_between(&world->random, 1, 4); i > 0; i--)
-            plan_one(world, FAULT_SUPERVISOR_KILL,
-                     world->now + pick_between(&world->random, 0, SECOND));
-        end_later(world, FAULT_RESTORE, old->index, 0,
-                  pick_between(&world->random, SECOND, 4 * SECOND));
+            fault_plan_one(world, FAULT_SUPERVISOR_KILL,
+                           world->now + pick_between(&world->random, 0, SECOND));
+        fault_end_later(world, FAULT_RESTORE, old->index, 0,
+                        pick_between(&world->random, SECOND, 4 * SECOND));
         world_after(world, 10 * MS, EV_SERVER_BOOT, new->index);
     } else {
         server_die(world, old, false, 0);
@@ -446,7 +382,7 @@ static bool apply(struct world *world, enum fault_kind kind)
     case FAULT_CUT_SITE:
         return cut_site(world);
     case FAULT_CUT_NODE: {
-        struct site_sim *site = pick_site(world);
+        struct site_sim *site = fault_pick_site(world);
         if (site != NULL)
             cut_node(world, site, (uint32_t)pick_between(&world->random, 0, site->node_count - 1));
         return site != NULL;
@@ -471,16 +407,20 @@ static bool apply(struct world *world, enum fault_kind kind)
         return wall_jump(world);
     case FAULT_SLOW_NET:
         world->slow_net++;
-        end_later(world, kind, 0, 0, pick_between(&world->random, 3 * SECOND, 30 * SECOND));
+        fault_end_later(world, kind, 0, 0, pick_between(&world->random, 3 * SECOND, 30 * SECOND));
         return true;
     case FAULT_LOSSY_NET:
         world->lossy_net++;
-        end_later(world, kind, 0, 0, pick_between(&world->random, 3 * SECOND, 30 * SECOND));
+        fault_end_later(world, kind, 0, 0, pick_between(&world->random, 3 * SECOND, 30 * SECOND));
         return true;
     case FAULT_SITE_DESTROYED:
-        return destroy_site(world);
+        return operator_destroys_site(world);
     case FAULT_CANCEL:
-        return cancel_job(world);
+        return user_cancels(world);
+    case FAULT_RETRY:
+        return user_retries(world);
+    case FAULT_DRAIN:
+        return operator_drains(world);
     case FAULT_STALE_REPLY:
         return stale_reply(world);
     case FAULT_KIND_COUNT_:
@@ -496,7 +436,7 @@ void fault_happens(struct world *world, enum fault_kind kind)
         return;
     }
     if ((int)kind == STEP_SIGN) {
-        sign_destroyed(world);
+        operator_signs(world);
         return;
     }
     bool has_happened = apply(world, kind);
@@ -506,7 +446,7 @@ void fault_happens(struct world *world, enum fault_kind kind)
         world->fault_kinds |= UINT32_C(1) << kind;
     } else if (kind != FAULT_CUT_GANG && kind != FAULT_RESTORE && world->now < FAULTS_END) {
         /* Another one in its place, a little later. */
-        plan_one(world, pick_kind(world), world->now + SECOND / 2);
+        fault_plan_one(world, pick_kind(world), world->now + SECOND / 2);
     }
 }
 
@@ -539,6 +479,9 @@ void fault_ends(struct world *world, const struct sim_event *event)
     case FAULT_NODE_CRASH:
         site->nodes[event->rank].is_up = !site->is_destroyed;
         agent_capacity(world, site);
+        break;
+    case FAULT_DRAIN:
+        operator_resumes(world, site);
         break;
     case FAULT_SLOW_NET:
         world->slow_net--;
@@ -579,5 +522,5 @@ void world_heal(struct world *world)
         site->disk->off_after = site->disk->fail_ppm = 0;
         site->disk->is_full = false;
     }
-    sign_destroyed(world); /* a restored database may have forgotten it */
+    operator_signs(world); /* a restored database may have forgotten it */
 }

@@ -79,6 +79,8 @@ enum fault_kind {
     FAULT_LOSSY_NET,
     FAULT_SITE_DESTROYED,
     FAULT_CANCEL,
+    FAULT_RETRY,
+    FAULT_DRAIN,
     FAULT_STALE_REPLY, /* a site with leases: the next reply comes late, and then none */
     FAULT_KIND_COUNT_
 };
@@ -456,6 +458,22 @@ void fault_happens(struct world *world, enum fault_kind kind);
 void fault_ends(struct world *world, const struct sim_event *event);
 void world_heal(struct world *world);
 void backup_take(struct world *world);
+void fault_plan_one(struct world *world, uint64_t number, int64_t at);
+void fault_end_later(struct world *world, enum fault_kind kind, uint32_t target, uint32_t rank,
+                     int64_t length);
+struct site_sim *fault_pick_site(struct world *world); /* NULL: it is destroyed */
+/* Numbers of EV_FAULT beyond the kinds. */
+enum { STEP_BACKUP = FAULT_KIND_COUNT_, STEP_SIGN };
+
+/* ---- operators.c: each false when there is nobody or nothing to do it to */
+void operator_signs(struct world *world); /* that the destroyed sites are gone */
+bool operator_destroys_site(struct world *world);
+bool operator_drains(struct world *world);
+void operator_resumes(struct world *world, struct site_sim *site);
+bool user_cancels(struct world *world);
+bool user_retries(struct world *world);
+
+/* ---- client.c */
 void client_plan(struct world *world);
 void client_submit(struct world *world, uint64_t number);
 void client_submit_gang(struct world *world);
