@@ -58,6 +58,20 @@ static bool row_take(struct csv_reader *reader, const int columns[3], struct dem
     return true;
 }
 
+/* Quiet hours are cut to DEMO_GAP_MS_MAX of the trace's time; what is left is squeezed linearly. */
+static void arrivals_squeeze(struct demo_trace_job *jobs, size_t count)
+{
+    int64_t before = jobs[0].arrival_ms, at = 0;
+    for (size_t i = 0; i < count; i++) {
+        int64_t gap = jobs[i].arrival_ms - before;
+        before = jobs[i].arrival_ms;
+        at += gap < DEMO_GAP_MS_MAX ? gap : DEMO_GAP_MS_MAX;
+        jobs[i].arrival_ms = at;
+    }
+    for (size_t i = 0; at > 0 && i < count; i++)
+        jobs[i].arrival_ms = jobs[i].arrival_ms * DEMO_ARRIVALS_MS / at;
+}
+
 int demo_trace_read(struct demo *demo, const char *path)
 {
     static const char *const COLUMNS[] = {"timestamp", "duration", "num_gpus"};
@@ -91,11 +105,7 @@ int demo_trace_read(struct demo *demo, const char *path)
     if (demo->trace_count == 0)
         return cli_fail(cli, EXIT_FAILED, "%s: no jobs", path);
     qsort(demo->trace, demo->trace_count, sizeof(demo->trace[0]), by_arrival);
-    int64_t first = demo->trace[0].arrival_ms,
-            span = demo->trace[demo->trace_count - 1].arrival_ms - first;
-    for (size_t i = 0; i < demo->trace_count; i++)
-        demo->trace[i].arrival_ms =
-            span == 0 ? 0 : (demo->trace[i].arrival_ms - first) * DEMO_ARRIVALS_MS / span;
+    arrivals_squeeze(demo->trace, demo->trace_count);
     return EXIT_DONE;
 }
 
