@@ -91,6 +91,10 @@ void faults_plan(struct world *world)
                        pick_between(random, restore_at / 5, restore_at - 50 * MS));
         fault_plan_one(world, FAULT_RESTORE, restore_at);
     }
+    if (pick_chance(random, 50)) { /* something to retry, and a retry */
+        fault_plan_one(world, FAULT_CANCEL, pick_between(random, 10 * SECOND, 50 * SECOND));
+        fault_plan_one(world, FAULT_RETRY, pick_between(random, 55 * SECOND, FAULTS_END));
+    }
     if (pick_chance(random, 12))
         fault_plan_one(world, FAULT_SITE_DESTROYED, pick_between(random, 10 * SECOND, 70 * SECOND));
     world_at(world, HEAL_AT, EV_HEAL, 0);
