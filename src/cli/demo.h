@@ -9,6 +9,7 @@
 enum {
     DEMO_TRACE_JOBS = 300,
     DEMO_ARRIVALS_MS = 80000, /* the trace's arrivals are squeezed into this */
+    DEMO_GAP_MS_MAX = 20000,  /* of the trace's time: quiet stretches are cut to this first */
     DEMO_DURATION_FACTOR =
         1000, /* its durations are divided by this, then kept within the two below */
     DEMO_DURATION_MS_MIN = 200,
