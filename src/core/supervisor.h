@@ -1,10 +1,14 @@
 /* The supervisor's state machine: one a rank of an attempt, beside the program on its node. Pure,
  * no durable state of its own; its end record is written by the shell (effect) before EXIT is sent.
  *
- *      ASKING ──GO──► RUNNING ──child gone──► REPORTING ──CLOSE / give up──► DONE
- *        │ REFUSE, gate limit, kill        ▲
- *        ▼                    KILL, lease near its end, time limit ──► STOPPING (signal, grace) ──►
- * KILLING DONE (never executed)
+ *      ASKING ──GO──► RUNNING ────child gone────► REPORTING ──► DONE
+ *       │  │             │                          ▲   ▲   CLOSE, give up
+ *       │  │             └► STOPPING ─► KILLING ────┘   │
+ *       │  │                (signal)    (repeated)      │
+ *       │  └── gate limit, KILL, STOP: never executed ──┘
+ *       └───── REFUSE: never executed ─────────────────────► DONE
+ *
+ * STOPPING begins by KILL, STOP, the time limit, or a lease near its end.
  *
  * Invariants: the program is executed at most once, only after GO for our own incarnation; under a
  * lease the kill is complete before `deadline` by this node's boot clock; EXIT is sent only when
