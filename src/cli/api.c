@@ -284,6 +284,28 @@ int api_put(struct cli *cli, const char *target, struct slice body, const char *
     return call(cli, "PUT", target, body, etag == NULL ? NULL : &header, out);
 }
 
+int api_probe(struct cli *cli, const char *target)
+{
+    struct fault fault = {0};
+    struct http_response response;
+    if (client_ready(cli) != EXIT_DONE)
+        return 0;
+    const struct http_client_request request = {
+        .endpoint = cli->config.server, .tls = cli->tls, .method = "GET", .target = target};
+    enum err err =
+        http_client_fetch(cli->client, cli->loop, &request, &cli->arena, &fault, &response);
+    return err == ERR_OK ? response.status : 0;
+}
+
+void api_forget(struct cli *cli)
+{
+    http_client_destroy(cli->client);
+    tls_context_release(cli->tls);
+    cli->client = NULL;
+    cli->tls = NULL;
+    cli->has_config = false;
+}
+
 int api_print(const struct api_reply *reply)
 {
     return cli_write(reply->body) && cli_write(SLICE_LITERAL("\n")) ? EXIT_DONE : EXIT_FAILED;

@@ -36,6 +36,10 @@ int api_post_once(struct cli *cli, const char *target, struct slice body, struct
 /* Replaces a thing; with an `etag` (may be NULL) only while it is still that one. */
 int api_put(struct cli *cli, const char *target, struct slice body, const char *etag,
             struct api_reply *out);
+/* Status of a GET, telling nothing; 0: no answer. */
+int api_probe(struct cli *cli, const char *target);
+/* Another server from now on: connections and trust are dropped. */
+void api_forget(struct cli *cli);
 /* The body as the API sent it, with --json. */
 int api_print(const struct api_reply *reply);
 

@@ -209,6 +209,7 @@ static int configure(struct network *network)
         return cli_fail_fault(cli, EXIT_FAILED, path, &fault);
     while (token.len > 0 && (unsigned char)token.data[token.len - 1] <= ' ')
         token.len--;
+    api_forget(cli);
     cli->config = (struct cli_config){.server = network->server.ready,
                                       .ca_pem = ca.data,
                                       .token = arena_text(&network->arena, token)};
