@@ -1,5 +1,4 @@
 /* lq agent: a site's agent, wired here. */
-#ifdef LQ_WITH_AGENT
 #include <string.h>
 
 #include "agent/agent.h"
@@ -177,4 +176,3 @@ const struct command COMMAND_AGENT = {
     .flags = AGENT_FLAGS,
     .flag_count = sizeof(AGENT_FLAGS) / sizeof(AGENT_FLAGS[0]),
     .run = agent};
-#endif
