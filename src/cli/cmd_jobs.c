@@ -81,7 +81,8 @@ static int job_read(struct cli *cli, const char *path, struct buffer *out)
     if (err != ERR_OK)
         return cli_fail_fault(cli, err == ERR_NOT_FOUND ? EXIT_NOT_FOUND : EXIT_USAGE, path,
                               &fault);
-    int code = upload_job(cli, path, json_root(document), cli_text(cli, "name", NULL), out);
+    int code = upload_job(cli, cli_text(cli, "tenant", NULL), path, json_root(document),
+                          cli_text(cli, "name", NULL), out);
     json_document_destroy(document);
     return code;
 }

@@ -70,7 +70,7 @@ int demo_training_submit(struct demo *demo)
     if (err != ERR_OK)
         return cli_fail_fault(cli, EXIT_FAILED, path, &fault);
     buffer_init(&body, TRAINING_BODY_MAX);
-    code = upload_job(cli, path, json_root(document), NULL, &body);
+    code = upload_job(cli, "research", path, json_root(document), NULL, &body);
     if (code == EXIT_DONE)
         code =
             api_call(cli, "POST", "/v1/jobs:dry-run?tenant=research", buffer_slice(&body), &reply);

@@ -14,8 +14,14 @@ struct place {
     uint32_t chunk;
 };
 
-static int missing_ask(struct cli *cli, const struct manifest *manifest, size_t total,
-                       struct json_value *out_missing)
+static const char *tenant_target(struct cli *cli, const char *target, const char *tenant)
+{
+    return tenant == NULL ? target
+                          : api_target(cli, "%s?tenant=%s", target, api_escape(cli, tenant));
+}
+
+static int missing_ask(struct cli *cli, const char *tenant, const struct manifest *manifest,
+                       size_t total, struct json_value *out_missing)
 {
     struct buffer body;
     struct json_writer writer;
@@ -34,7 +40,8 @@ static int missing_ask(struct cli *cli, const struct manifest *manifest, size_t 
     json_end_array(&writer);
     json_end_object(&writer);
     int code = json_writer_finish(&writer) == ERR_OK
-                   ? api_call(cli, "POST", "/v1/chunks:missing", buffer_slice(&body), &reply)
+                   ? api_call(cli, "POST", tenant_target(cli, "/v1/chunks:missing", tenant),
+                              buffer_slice(&body), &reply)
                    : cli_fail(cli, EXIT_FAILED, "the folder has too many chunks (%zu)", total);
     if (code == EXIT_DONE)
         *out_missing = json_object_get(reply.root, "missing");
@@ -52,8 +59,8 @@ static bool is_listed(struct json_value list, const char *text)
     return false;
 }
 
-static int chunks_send(struct cli *cli, const char *path, const struct manifest *manifest,
-                       struct json_value missing)
+static int chunks_send(struct cli *cli, const char *tenant, const char *path,
+                       const struct manifest *manifest, struct json_value missing)
 {
     char *bytes = malloc(CHUNK_BYTES_MAX);
     struct fault fault = {0};
@@ -71,7 +78,8 @@ static int chunks_send(struct cli *cli, const char *path, const struct manifest 
             if (manifest_chunk_read(path, manifest, e, c, bytes, &len, &fault) != ERR_OK)
                 code = cli_fail_fault(cli, EXIT_FAILED, path, &fault);
             else
-                code = api_call(cli, "PUT", api_target(cli, "/v1/chunks/%s", text),
+                code = api_call(cli, "PUT",
+                                tenant_target(cli, api_target(cli, "/v1/chunks/%s", text), tenant),
                                 (struct slice){bytes, len}, &reply);
             if (code == EXIT_DONE && ++sent % 16 == 0)
                 cli_note(cli, "uploading %s: %zu of %zu pieces", path, sent, wanted);
@@ -80,7 +88,7 @@ static int chunks_send(struct cli *cli, const char *path, const struct manifest 
     return code;
 }
 
-int upload_folder(struct cli *cli, const char *path, struct slice *out_id)
+int upload_folder(struct cli *cli, const char *tenant, const char *path, struct slice *out_id)
 {
     struct manifest manifest;
     struct fault fault = {0};
@@ -91,9 +99,9 @@ int upload_folder(struct cli *cli, const char *path, struct slice *out_id)
         return cli_fail_fault(cli, EXIT_USAGE, path, &fault);
     int code = manifest.chunk_count == 0
                    ? EXIT_DONE
-                   : missing_ask(cli, &manifest, manifest.chunk_count, &missing);
+                   : missing_ask(cli, tenant, &manifest, manifest.chunk_count, &missing);
     if (code == EXIT_DONE && manifest.chunk_count > 0)
-        code = chunks_send(cli, path, &manifest, missing);
+        code = chunks_send(cli, tenant, path, &manifest, missing);
     if (code != EXIT_DONE)
         return code;
     buffer_init(&body, UPLOAD_BYTES_MAX);
@@ -103,7 +111,8 @@ int upload_folder(struct cli *cli, const char *path, struct slice *out_id)
     if (err != ERR_OK || buffer_status(&body) != ERR_OK)
         code = cli_fail(cli, EXIT_FAILED, "%s: too large for one upload", path);
     else
-        code = api_post_once(cli, "/v1/artifacts", buffer_slice(&body), &reply);
+        code = api_post_once(cli, tenant_target(cli, "/v1/artifacts", tenant), buffer_slice(&body),
+                             &reply);
     if (code == EXIT_DONE)
         *out_id = arena_copy(&cli->arena, api_string(reply.root, "id"));
     buffer_deinit(&body);
@@ -122,8 +131,8 @@ static const char *beside(struct cli *cli, const char *job_path, struct slice pa
                         SLICE_ARG(path));
 }
 
-static int one_job(struct cli *cli, const char *job_path, struct json_value job, const char *name,
-                   struct json_writer *writer)
+static int one_job(struct cli *cli, const char *tenant, const char *job_path, struct json_value job,
+                   const char *name, struct json_writer *writer)
 {
     struct json_iterator it = json_iterate(job);
     if (json_type_of(job) != JSON_OBJECT)
@@ -142,7 +151,7 @@ static int one_job(struct cli *cli, const char *job_path, struct json_value job,
         json_key_slice(writer, it.key);
         if (is_workdir) {
             struct slice id;
-            int code = upload_folder(cli, beside(cli, job_path, text), &id);
+            int code = upload_folder(cli, tenant, beside(cli, job_path, text), &id);
             if (code != EXIT_DONE)
                 return code;
             json_string(writer, id);
@@ -154,22 +163,22 @@ static int one_job(struct cli *cli, const char *job_path, struct json_value job,
     return EXIT_DONE;
 }
 
-int upload_job(struct cli *cli, const char *job_path, struct json_value root, const char *name,
-               struct buffer *out)
+int upload_job(struct cli *cli, const char *tenant, const char *job_path, struct json_value root,
+               const char *name, struct buffer *out)
 {
     struct json_writer writer;
     struct json_value jobs = json_object_get(root, "jobs");
     int code = EXIT_DONE;
     json_writer_init(&writer, out);
     if (json_type_of(jobs) != JSON_ARRAY) {
-        code = one_job(cli, job_path, root, name, &writer);
+        code = one_job(cli, tenant, job_path, root, name, &writer);
     } else {
         json_begin_object(&writer);
         json_key(&writer, "jobs");
         json_begin_array(&writer);
         struct json_iterator it = json_iterate(jobs);
         while (code == EXIT_DONE && json_next(&it))
-            code = one_job(cli, job_path, it.value, name, &writer);
+            code = one_job(cli, tenant, job_path, it.value, name, &writer);
         if (code == EXIT_DONE) {
             json_end_array(&writer);
             json_end_object(&writer);
