@@ -10,6 +10,7 @@
 
 #include "sim/disk.h"
 #include "sim/faults.h"
+#include "store/journal.h"
 
 static void one_seed_gives_one_trace(void **state)
 {
@@ -140,6 +141,79 @@ static void what_was_committed_outlives_the_power(void **state)
     disks_destroy(disks);
 }
 
+/* ---- what a journal says is so, also after the next loss of power */
+
+static struct journal *open_journal(struct disks *disks)
+{
+    struct journal *journal = NULL;
+    const struct journal_config config = {
+        .path = "0/journal", .vfs = disks_vfs_name(disks), .is_exclusive = true};
+    assert_int_equal(journal_open(&config, &journal, NULL), ERR_OK);
+    return journal;
+}
+
+static enum err count_attempt(void *context, const struct journal_attempt *attempt)
+{
+    (void)attempt;
+    ++*(int *)context;
+    return ERR_OK;
+}
+
+static int count_attempts(struct journal *journal)
+{
+    int count = 0;
+    bool has_meta;
+    const struct journal_load_sink sink = {.on_attempt = count_attempt, .context = &count};
+    assert_int_equal(journal_load(journal, &sink, &has_meta, NULL), ERR_OK);
+    return count;
+}
+
+static enum err insert_attempt(struct journal *journal, uint32_t number)
+{
+    const struct journal_op op = {.kind = JOURNAL_ATTEMPT_INSERT,
+                                  .attempt = {.token = {1, {{{1}}}, number}, .nodes = 1}};
+    const struct journal_change change = {&op, 1};
+    const struct journal_change *changes = &change;
+    struct change_result result;
+    return journal_apply(journal, &changes, 1, &result, NULL);
+}
+
+static void what_a_restart_has_read_outlives_the_power(void **state)
+{
+    struct disks *disks = disks_create(10);
+    int read_unsure = 0;
+    (void)state;
+    for (uint32_t round = 0; round < 200; round++) {
+        disks_reset(disks, round);
+        struct disk *disk = disks_at(disks, 0);
+        struct journal *journal = open_journal(disks);
+        const struct journal_op meta = {.kind = JOURNAL_META_SET, .meta = {.id = {{{5}}}}};
+        const struct journal_change change = {&meta, 1};
+        const struct journal_change *changes = &change;
+        struct change_result result;
+        assert_int_equal(journal_apply(journal, &changes, 1, &result, NULL), ERR_OK);
+        int told = insert_attempt(journal, 1) == ERR_OK;
+        disk->off_after = 1 + round % 8;
+        told += insert_attempt(journal, 2) == ERR_OK;
+        disk->is_off = true; /* killed: what it wrote is still with the operating system */
+        journal_close(journal);
+        disk_restart(disk);
+        journal = open_journal(disks);
+        int read = count_attempts(journal);
+        assert_true(read >= told);
+        read_unsure += read > told;
+        disk->is_off = true;
+        journal_close(journal);
+        disk_lose_power(disks, disk);
+        disk_restart(disk);
+        journal = open_journal(disks);
+        assert_int_equal(count_attempts(journal), read);
+        journal_close(journal);
+    }
+    assert_true(read_unsure > 0);
+    disks_destroy(disks);
+}
+
 static void unsynced_sectors_may_be_lost(void **state)
 {
     struct disks *disks = disks_create(8);
@@ -187,6 +261,7 @@ int main(void)
         cmocka_unit_test(every_seed_has_the_stated_minimum),
         cmocka_unit_test(a_planted_bug_is_found),
         cmocka_unit_test(what_was_committed_outlives_the_power),
+        cmocka_unit_test(what_a_restart_has_read_outlives_the_power),
         cmocka_unit_test(unsynced_sectors_may_be_lost),
         cmocka_unit_test(a_full_disk_refuses_growth),
     };
