@@ -86,9 +86,10 @@ static bool is_young(const struct walk *walk, const struct stat *info)
 {
     int64_t changed_us = (int64_t)info->st_mtim.tv_sec * 1000000 + info->st_mtim.tv_nsec / 1000;
     int64_t age_us = walk->wish->now.us - changed_us;
-    /* A time in the future is a program's own doing, or a clock that was set: it cannot be waited
-     * for. */
-    return !walk->wish->is_final && age_us >= 0 && age_us < (int64_t)SNAPSHOT_QUIET_MS * 1000;
+    /* Slightly ahead is a change during this very look. Far ahead is a program's own doing, or a
+     * clock that was set: that cannot be waited for. */
+    const int64_t quiet_us = (int64_t)SNAPSHOT_QUIET_MS * 1000;
+    return !walk->wish->is_final && age_us > -quiet_us && age_us < quiet_us;
 }
 
 static enum err take_file(struct walk *walk, int from, int to, const char *name,
