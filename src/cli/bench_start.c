@@ -105,7 +105,7 @@ static int body_make(struct bench *bench, const char *stamp, bool is_staged, str
         err = file_write_atomic(copy, bytes, 0755, &fault);
     if (err != ERR_OK)
         return cli_fail_fault(cli, EXIT_FAILED, stamp, &fault);
-    int code = upload_folder(cli, folder, &id);
+    int code = upload_folder(cli, NULL, folder, &id);
     if (code == EXIT_DONE)
         *out = slice_of(arena_printf(&cli->arena,
                                      "{\"name\":\"stamp\",\"resources\":{\"cpus\":1,\"memory\":"
