@@ -14,7 +14,7 @@
 #include "wire/json_writer.h"
 #include "wire/yaml.h"
 
-enum { CONFIG_BYTES_MAX = 1 << 20, API_ANSWER_BYTES_MAX = 256 << 20 };
+enum { PROBLEM_BYTES_MAX = 8192, CONFIG_BYTES_MAX = 1 << 20, API_ANSWER_BYTES_MAX = 256 << 20 };
 
 const char *cli_home(struct cli *cli)
 {
@@ -160,19 +160,64 @@ static int client_ready(struct cli *cli)
 static int fetch_failed(struct cli *cli, enum err err, const struct fault *fault)
 {
     const char *detail = fault->message[0] != 0 ? fault->message : err_name(err);
+    size_t len = strlen(cli->config.server);
+    if (strncmp(detail, cli->config.server, len) == 0 && strncmp(detail + len, ": ", 2) == 0)
+        detail += len + 2; /* our own words name it already */
     if (err == ERR_DENIED)
-        return cli_fail(cli, EXIT_DENIED, "%s: its certificate was not accepted: %s",
+        return cli_fail(cli, EXIT_DENIED,
+                        "%s: its certificate was not accepted: %s; lq login pins the authority of "
+                        "another server",
                         cli->config.server, detail);
     return cli_fail(cli, EXIT_UNREACHABLE,
                     "no answer from %s: %s; is the server running, and reachable from here?",
                     cli->config.server, detail);
 }
 
+/* The value that a path such as "jobs[3].resources.cpus" names, or the nearest one around it. */
+static struct json_value value_at(struct json_value value, struct slice path)
+{
+    while (path.len > 0) {
+        size_t len = 0;
+        struct json_value inner;
+        if (path.data[0] == '[') {
+            uint64_t index = 0;
+            while (len < path.len && path.data[len] != ']')
+                len++;
+            if (len == path.len ||
+                slice_parse_u64((struct slice){path.data + 1, len - 1}, &index) != ERR_OK ||
+                index >= json_count(value))
+                return value;
+            inner = json_array_at(value, (size_t)index);
+            len++;
+        } else {
+            while (len < path.len && path.data[len] != '.' && path.data[len] != '[')
+                len++;
+            inner = json_object_find(value, (struct slice){path.data, len});
+        }
+        if (json_is_missing(inner))
+            return value;
+        value = inner;
+        if (len < path.len && path.data[len] == '.')
+            len++;
+        path = (struct slice){path.data + len, path.len - len};
+    }
+    return value;
+}
+
+static void blame_write(const struct api_blame *blame, struct slice field, struct buffer *out)
+{
+    struct fault fault = {0};
+    enum err err = json_refuse(value_at(blame->root, field), &fault, ERR_INVALID, "here");
+    if (err == ERR_INVALID && fault.line > 0)
+        buffer_printf(out, "%s:%u:%u: ", blame->path, fault.line, fault.column);
+    else
+        buffer_printf(out, "%s: ", blame->path);
+}
+
 int api_problem(struct cli *cli, int status, struct slice body)
 {
     struct json_document *document = NULL;
     struct slice detail = {0}, field = {0}, nearest = {0};
-    uint64_t line = 0, column = 0;
     if (cli->is_json) {
         (void)cli_write(body);
         (void)cli_write(SLICE_LITERAL("\n"));
@@ -184,19 +229,17 @@ int api_problem(struct cli *cli, int status, struct slice body)
             detail = api_string(root, "title");
         field = api_string(root, "field");
         nearest = api_string(root, "nearest");
-        line = api_u64(root, "line");
-        column = api_u64(root, "column");
     }
     int code = status == 404                                                      ? EXIT_NOT_FOUND
                : status == 401 || status == 403                                   ? EXIT_DENIED
                : status == 409 || status == 412 || status == 429 || status == 503 ? EXIT_CONFLICT
                : status == 400 || status == 422                                   ? EXIT_USAGE
                                                                                   : EXIT_FAILED;
+    /* Line and column are of the text that was sent, which is ours and not the user's file. */
     struct buffer text;
-    buffer_init(&text, 8192);
-    if (line > 0)
-        buffer_printf(&text, "line %llu, column %llu: ", (unsigned long long)line,
-                      (unsigned long long)column);
+    buffer_init(&text, PROBLEM_BYTES_MAX);
+    if (cli->blame != NULL && (field.len > 0 || status == 422))
+        blame_write(cli->blame, field, &text);
     if (field.len > 0)
         buffer_printf(&text, "%.*s: ", SLICE_ARG(cli_safe(cli, field)));
     buffer_printf(&text, "%.*s", SLICE_ARG(cli_safe(cli, detail)));

@@ -57,6 +57,12 @@ int api_print_list(struct cli *cli, const struct api_list *list);
  * stopped with *is_over (may be NULL) set. */
 int api_stream(struct cli *cli, const char *target, const char *accept, const bool *is_over,
                bool (*on_bytes)(struct cli *cli, void *context, struct slice bytes), void *context);
+/* While it is set as cli->blame, complaints about a field tell where it stands in the user's file.
+ */
+struct api_blame {
+    const char *path;
+    struct json_value root;
+};
 /* Runs the loop for that long. */
 void cli_pause(struct cli *cli, struct span_ms span);
 /* Tells a problem answer; returns the exit code. */

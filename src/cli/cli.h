@@ -88,6 +88,7 @@ struct cli {
     struct arena arena;
     struct cli_config config;
     bool has_config;
+    const void *blame; /* of api.h: whose fields the server's complaints are about; NULL: none */
     struct loop *loop; /* made when first needed */
     struct http_client *client;
     struct tls_context *tls;

@@ -28,7 +28,7 @@ static const struct flag AGENT_FLAGS[] = {
     {"ask-source", 0, FLAG_TEXT, "TEXT", "where the prices come from"},
     {"example-ask", 0, FLAG_BOOL, NULL, "the prices are example values"},
     {"catalogue", 0, FLAG_TEXT, "FILE", "accelerator catalogue (data/domain/accelerators.csv)"},
-    {"site-file", 0, FLAG_TEXT, "FILE", "all of the above in JSON, as GET /v1/sites/NAME shows it"},
+    {"site-file", 0, FLAG_TEXT, "FILE", "all of the above in JSON, as PUT /v1/sites/NAME takes it"},
     {"host-network", 0, FLAG_BOOL, NULL, "programs share this machine's network"},
     {"ignore-foreign-load", 0, FLAG_BOOL, NULL,
      "capacity is what the nodes declare (several sites on one machine)"},
@@ -172,7 +172,10 @@ const struct command COMMAND_AGENT = {
     .details = "The first time: lq agent --state F --server HOST:PORT --join TOKEN --site NAME "
                "--region R --operator O --cpu-ask P.\n"
                "Later: lq agent --state F. It only dials out. Work goes on while it is stopped, "
-               "and is taken over at its next start.",
+               "and is taken over at its next start.\n\n"
+               "Example:\n  lq agent --state /var/lib/lingqu-agent --server lq.example.org:7700 "
+               "--join @join.token "
+               "--site zhongwei --region ningxia\n    --operator west-op --cpu-ask 0.04",
     .flags = AGENT_FLAGS,
     .flag_count = sizeof(AGENT_FLAGS) / sizeof(AGENT_FLAGS[0]),
     .run = agent};

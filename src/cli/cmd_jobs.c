@@ -13,17 +13,11 @@
 #include "wire/sse.h"
 #include "wire/yaml.h"
 
-enum { JOB_FILE_BYTES_MAX = 8 << 20, JOB_BODY_BYTES_MAX = 16 << 20 };
+enum { JOB_FILE_BYTES_MAX = 8 << 20, JOB_BODY_BYTES_MAX = 16 << 20, JOBS_SHOWN_DEFAULT = 50 };
 
 static struct slice safe_string(struct cli *cli, struct json_value object, const char *name)
 {
     return cli_safe(cli, api_string(object, name));
-}
-
-static int print_closed(const struct table *table)
-{
-    (void)table;
-    return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
 }
 
 /* ---- submit */
@@ -57,7 +51,9 @@ void explanation_print(struct cli *cli, struct json_value root)
             char low[TIME_TEXT_MAX], high[TIME_TEXT_MAX];
             span_format(SPAN_MS((int64_t)api_u64(eta, "low")), low);
             span_format(SPAN_MS((int64_t)api_u64(eta, "high")), high);
-            if (api_u64(eta, "high") == api_u64(eta, "low"))
+            if (api_u64(eta, "high") == 0)
+                table_cell_text(table, "now");
+            else if (api_u64(eta, "high") == api_u64(eta, "low"))
                 table_cell_text(table, low);
             else
                 table_cell_printf(table, "%s-%s", low, high);
@@ -68,8 +64,8 @@ void explanation_print(struct cli *cli, struct json_value root)
     printf("%.*s\n", SLICE_ARG(safe_string(cli, root, "sentence")));
 }
 
-/* The job file as JSON text for the API, with local folders uploaded and --name put in. */
-static int job_read(struct cli *cli, const char *path, struct buffer *out)
+/* A job file, read; it lives as long as the process. */
+static int job_read(struct cli *cli, const char *path, struct api_blame *out)
 {
     struct fault fault = {0};
     struct slice text;
@@ -81,10 +77,8 @@ static int job_read(struct cli *cli, const char *path, struct buffer *out)
     if (err != ERR_OK)
         return cli_fail_fault(cli, err == ERR_NOT_FOUND ? EXIT_NOT_FOUND : EXIT_USAGE, path,
                               &fault);
-    int code = upload_job(cli, cli_text(cli, "tenant", NULL), path, json_root(document),
-                          cli_text(cli, "name", NULL), out);
-    json_document_destroy(document);
-    return code;
+    *out = (struct api_blame){path, json_root(document)};
+    return EXIT_DONE;
 }
 
 static int follow(struct cli *cli, const char *id);
@@ -113,35 +107,63 @@ static int submitted(struct cli *cli, const struct api_reply *reply)
     return follow(cli, arena_text(&cli->arena, id));
 }
 
+/* Where it would go; of several jobs the first is asked for. */
+static int plan(struct cli *cli, struct slice body, const char *query)
+{
+    struct json_document *document;
+    struct api_reply reply;
+    struct buffer first;
+    struct json_writer writer;
+    struct fault fault = {0};
+    if (json_parse(body, &JSON_LIMITS_FILE, &document, &fault) != ERR_OK)
+        return cli_fail_fault(cli, EXIT_USAGE, cli->positional[0], &fault);
+    struct json_value list = json_object_get(json_root(document), "jobs");
+    size_t count = json_count(list);
+    buffer_init(&first, JOB_BODY_BYTES_MAX);
+    if (count > 0) {
+        json_writer_init(&writer, &first);
+        json_copy(&writer, json_array_at(list, 0));
+        if (json_writer_finish(&writer) == ERR_OK)
+            body = buffer_slice(&first);
+    }
+    int code = api_call(cli, "POST", api_target(cli, "/v1/jobs:dry-run%s", query), body, &reply);
+    if (code == EXIT_DONE && cli->is_json)
+        code = api_print(&reply);
+    else if (code == EXIT_DONE)
+        explanation_print(cli, reply.root);
+    if (code == EXIT_DONE && count > 1)
+        cli_note(cli, "that is for the first of %zu jobs", count);
+    buffer_deinit(&first);
+    json_document_destroy(document);
+    return code;
+}
+
 static int submit(struct cli *cli)
 {
     struct buffer body;
     struct api_reply reply;
+    struct api_blame blame;
     const char *tenant = cli_text(cli, "tenant", NULL);
     const char *query =
         tenant == NULL ? "" : arena_printf(&cli->arena, "?tenant=%s", api_escape(cli, tenant));
+    bool asks = !cli->is_yes && !cli->is_json, is_dry = cli_has(cli, "dry-run");
+    int code = job_read(cli, cli->positional[0], &blame);
+    if (code != EXIT_DONE)
+        return code;
     buffer_init(&body, JOB_BODY_BYTES_MAX);
-    int code = job_read(cli, cli->positional[0], &body);
-    bool asks = !cli->is_yes && !cli->is_json;
-    if (code == EXIT_DONE && (cli_has(cli, "dry-run") || asks)) {
-        code = api_call(cli, "POST", api_target(cli, "/v1/jobs:dry-run%s", query),
-                        buffer_slice(&body), &reply);
-        if (code == EXIT_DONE && cli->is_json)
-            code = api_print(&reply);
-        else if (code == EXIT_DONE)
-            explanation_print(cli, reply.root);
-    }
-    if (code == EXIT_DONE && !cli_has(cli, "dry-run")) {
-        if (asks && !cli_confirm(cli, "Submit it?"))
-            code = EXIT_FAILED;
-        else
-            code = api_post_once(cli, api_target(cli, "/v1/jobs%s", query), buffer_slice(&body),
-                                 &reply);
-        if (code == EXIT_DONE)
-            code = submitted(cli, &reply);
-    }
+    code =
+        upload_job(cli, tenant, cli->positional[0], blame.root, cli_text(cli, "name", NULL), &body);
+    cli->blame = &blame;
+    if (code == EXIT_DONE && (is_dry || asks))
+        code = plan(cli, buffer_slice(&body), query);
+    if (code == EXIT_DONE && !is_dry && asks && !cli_confirm(cli, "Submit it?"))
+        code = EXIT_FAILED;
+    if (code == EXIT_DONE && !is_dry)
+        code =
+            api_post_once(cli, api_target(cli, "/v1/jobs%s", query), buffer_slice(&body), &reply);
+    cli->blame = NULL;
     buffer_deinit(&body);
-    return code;
+    return code == EXIT_DONE && !is_dry ? submitted(cli, &reply) : code;
 }
 
 const struct command COMMAND_SUBMIT = {
@@ -151,7 +173,9 @@ const struct command COMMAND_SUBMIT = {
     .usage = "FILE [flags]",
     .details = "FILE is YAML (docs/formats/job.md); - reads standard input. The sites considered "
                "and the one chosen are shown with\n"
-               "their asks before anything is submitted; -y goes on without asking.",
+               "their asks before anything is submitted; -y goes on without asking.\n\n"
+               "Examples:\n  lq submit train.yaml\n  lq submit train.yaml -y -f --tenant research\n"
+               "  lq submit sweep.yaml --dry-run --json",
     .flags = SUBMIT_FLAGS,
     .flag_count = sizeof(SUBMIT_FLAGS) / sizeof(SUBMIT_FLAGS[0]),
     .positional_min = 1,
@@ -164,53 +188,64 @@ static const struct flag JOBS_FLAGS[] = {
     {"state", 0, FLAG_TEXT, "LIST", "pending,active,succeeded,failed,cancelled"},
     {"tenant", 't', FLAG_TEXT, "NAME", "of this tenant and those below"},
     {"name", 'n', FLAG_TEXT, "PART", "whose name has this in it"},
-    {"limit", 0, FLAG_NUMBER, "N", "at most so many; default 50"},
+    {"limit", 0, FLAG_NUMBER, "N", "at most so many, 0: all; default 50"},
 };
+
+static void exit_cell(struct table *table, struct json_value item)
+{
+    int64_t number;
+    struct json_value value = json_object_get(item, "exit_code");
+    if (json_type_of(value) == JSON_INTEGER &&
+        json_to_i64(value, 0, INT32_MAX, &number, NULL) == ERR_OK)
+        table_cell_printf(table, "%lld", (long long)number);
+    else
+        table_cell_text(table, "-");
+}
 
 static int jobs(struct cli *cli)
 {
     static const char *const HEADS[] = {"JOB", "NAME", "STATE", "ATTEMPT", "EXIT", "CREATED"};
     static const enum table_align ALIGNS[] = {TABLE_LEFT,  TABLE_LEFT,  TABLE_LEFT,
                                               TABLE_RIGHT, TABLE_RIGHT, TABLE_LEFT};
-    struct api_reply reply;
+    struct api_list list;
     const char *state = cli_text(cli, "state", ""), *name = cli_text(cli, "name", ""),
                *tenant = cli_text(cli, "tenant", "");
-    uint64_t limit = cli_number(cli, "limit", 50);
-    const char *target = api_target(
-        cli, "/v1/jobs?limit=%llu%s%s%s%s%s%s", (unsigned long long)(limit > 1000 ? 1000 : limit),
-        *state ? "&state=" : "", api_escape(cli, state), *name ? "&name=" : "",
-        api_escape(cli, name), *tenant ? "&tenant=" : "", api_escape(cli, tenant));
-    int code = api_call(cli, "GET", target, (struct slice){0}, &reply);
+    int code = api_list(cli,
+                        api_target(cli, "/v1/jobs?state=%s%s%s%s%s", api_escape(cli, state),
+                                   *name ? "&name=" : "", api_escape(cli, name),
+                                   *tenant ? "&tenant=" : "", api_escape(cli, tenant)),
+                        cli_number(cli, "limit", JOBS_SHOWN_DEFAULT), &list);
     if (code != EXIT_DONE)
         return code;
     if (cli->is_json)
-        return api_print(&reply);
+        return api_print_list(cli, &list);
     struct table *table = table_create(cli, HEADS, ALIGNS, 6);
-    struct json_iterator it = json_iterate(json_object_get(reply.root, "items"));
-    while (json_next(&it)) {
-        table_cell(table, api_string(it.value, "id"));
-        table_cell(table, api_string(it.value, "name"));
-        table_cell(table, api_string(it.value, "state"));
-        table_cell_printf(table, "%llu", (unsigned long long)api_u64(it.value, "attempt"));
-        struct json_value exit_code = json_object_get(it.value, "exit_code");
-        int64_t number;
-        if (json_type_of(exit_code) == JSON_INTEGER &&
-            json_to_i64(exit_code, 0, INT32_MAX, &number, NULL) == ERR_OK)
-            table_cell_printf(table, "%lld", (long long)number);
-        else
-            table_cell_text(table, "-");
-        table_cell(table, api_string(it.value, "created_at"));
+    for (size_t i = 0; i < list.count; i++) {
+        struct json_value job = list.items[i];
+        table_cell(table, api_string(job, "id"));
+        table_cell(table, api_string(job, "name"));
+        table_cell_printf(table, "%.*s%s", SLICE_ARG(api_string(job, "state")),
+                          api_bool(job, "cancel_requested") &&
+                                  !slice_is(api_string(job, "state"), "cancelled")
+                              ? " (cancelling)"
+                              : "");
+        table_cell_printf(table, "%llu", (unsigned long long)api_u64(job, "attempt"));
+        exit_cell(table, job);
+        table_cell(table, api_time(cli, job, "created_at"));
     }
     table_print(table);
-    if (!json_is_null(json_object_get(reply.root, "next")))
-        cli_note(cli, "there are more; narrow the question or raise --limit");
-    return print_closed(table);
+    if (list.has_more)
+        cli_note(cli, "there are more; narrow the question or raise --limit (0: all)");
+    return EXIT_DONE;
 }
 
 const struct command COMMAND_JOBS = {.name = "jobs",
                                      .group = "Work",
                                      .summary = "list jobs, newest first",
                                      .usage = "[flags]",
+                                     .details =
+                                         "Examples:\n  lq jobs\n  lq jobs --state active,pending "
+                                         "--tenant research\n  lq jobs --name train --json",
                                      .flags = JOBS_FLAGS,
                                      .flag_count = sizeof(JOBS_FLAGS) / sizeof(JOBS_FLAGS[0]),
                                      .run = jobs};
@@ -263,13 +298,7 @@ static int show(struct cli *cli)
         table_cell(table, api_string(it.value, "site_name"));
         table_cell(table, api_string(it.value, "state"));
         table_cell(table, api_string(it.value, "outcome"));
-        struct json_value exit_code = json_object_get(it.value, "exit_code");
-        int64_t number;
-        if (json_type_of(exit_code) == JSON_INTEGER &&
-            json_to_i64(exit_code, 0, INT32_MAX, &number, NULL) == ERR_OK)
-            table_cell_printf(table, "%lld", (long long)number);
-        else
-            table_cell_text(table, "-");
+        exit_cell(table, it.value);
         struct json_value span = json_object_get(it.value, "ran");
         struct span_ms ran_ms = {0};
         if (json_to_span(span, &ran_ms, NULL) != ERR_OK)
@@ -278,13 +307,15 @@ static int show(struct cli *cli)
         table_cell_text(table, ran);
     }
     table_print(table);
-    return print_closed(table);
+    return EXIT_DONE;
 }
 
 const struct command COMMAND_SHOW = {.name = "show",
                                      .group = "Work",
                                      .summary = "one job: state, attempts, usage, checkpoint",
                                      .usage = "JOB",
+                                     .details =
+                                         "Example:\n  lq show job_01j9z3k5m8q2r4t6v8x0y2z4a6",
                                      .positional_min = 1,
                                      .positional_max = 1,
                                      .run = show};
@@ -310,6 +341,8 @@ const struct command COMMAND_EXPLAIN = {.name = "explain",
                                         .group = "Work",
                                         .summary = "why a job runs where it does, or why it waits",
                                         .usage = "JOB",
+                                        .details =
+                                            "Example:\n  lq explain job_01j9z3k5m8q2r4t6v8x0y2z4a6",
                                         .positional_min = 1,
                                         .positional_max = 1,
                                         .run = explain};
@@ -378,15 +411,18 @@ static int logs(struct cli *cli)
                        cli_number(cli, "attempt", 0), cli_number(cli, "rank", 0));
 }
 
-const struct command COMMAND_LOGS = {.name = "logs",
-                                     .group = "Work",
-                                     .summary = "a job's output, also while it runs",
-                                     .usage = "JOB [-f] [flags]",
-                                     .flags = LOGS_FLAGS,
-                                     .flag_count = sizeof(LOGS_FLAGS) / sizeof(LOGS_FLAGS[0]),
-                                     .positional_min = 1,
-                                     .positional_max = 1,
-                                     .run = logs};
+const struct command COMMAND_LOGS = {
+    .name = "logs",
+    .group = "Work",
+    .summary = "a job's output, also while it runs",
+    .usage = "JOB [-f] [flags]",
+    .details = "Examples:\n  lq logs -f job_01j9z3k5m8q2r4t6v8x0y2z4a6\n  lq logs "
+               "job_01j9z3k5m8q2r4t6v8x0y2z4a6 --attempt 1 --rank 3",
+    .flags = LOGS_FLAGS,
+    .flag_count = sizeof(LOGS_FLAGS) / sizeof(LOGS_FLAGS[0]),
+    .positional_min = 1,
+    .positional_max = 1,
+    .run = logs};
 
 /* Output until the end, then the job's own result as exit code. */
 static int follow(struct cli *cli, const char *id)
@@ -438,6 +474,8 @@ const struct command COMMAND_CANCEL = {.name = "cancel",
                                        .group = "Work",
                                        .summary = "cancel jobs",
                                        .usage = "JOB...",
+                                       .details =
+                                           "Example:\n  lq cancel job_01j9z3k5m8q2r4t6v8x0y2z4a6",
                                        .positional_min = 1,
                                        .positional_max = 32,
                                        .run = cancel};
@@ -445,6 +483,8 @@ const struct command COMMAND_RETRY = {.name = "retry",
                                       .group = "Work",
                                       .summary = "run failed or cancelled jobs again",
                                       .usage = "JOB...",
+                                      .details =
+                                          "Example:\n  lq retry job_01j9z3k5m8q2r4t6v8x0y2z4a6",
                                       .positional_min = 1,
                                       .positional_max = 32,
                                       .run = retry};

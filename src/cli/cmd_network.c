@@ -91,7 +91,10 @@ const struct command COMMAND_LOGIN = {.name = "login",
                                       .usage = "HOST:PORT [flags]",
                                       .details =
                                           "The server's certificate authority is pinned: from then "
-                                          "on only servers that it has signed are talked to.",
+                                          "on only servers that it has signed are talked to.\n\n"
+                                          "Examples:\n  lq login lq.example.org --ca ca.pem "
+                                          "--token-file my.token\n  lq login 10.0.0.7:7700 --pin "
+                                          "94c5e1b3... --token-file my.token",
                                       .flags = LOGIN_FLAGS,
                                       .flag_count = sizeof(LOGIN_FLAGS) / sizeof(LOGIN_FLAGS[0]),
                                       .positional_min = 1,
@@ -234,6 +237,11 @@ const struct command COMMAND_DRAIN = {.name = "drain",
                                       .group = "Network",
                                       .summary = "take a site out, or back in",
                                       .usage = "SITE [flags]",
+                                      .details =
+                                          "Nothing new is sent to it; what runs there runs on.\n\n"
+                                          "Examples:\n  lq drain zhongwei --reason \"new power "
+                                          "supply\"\n  lq drain zhongwei --resume\n"
+                                          "  lq drain zhongwei --destroyed --reason \"burnt down\"",
                                       .flags = DRAIN_FLAGS,
                                       .flag_count = sizeof(DRAIN_FLAGS) / sizeof(DRAIN_FLAGS[0]),
                                       .positional_min = 1,
@@ -284,6 +292,8 @@ const struct command COMMAND_JOIN_TOKEN = {.name = "join-token",
                                            .group = "Network",
                                            .summary = "let one site join, once",
                                            .usage = "SITE [flags]",
+                                           .details = "Example:\n  lq join-token zhongwei "
+                                                      "--operator west-op --expires 2h",
                                            .flags = JOIN_TOKEN_FLAGS,
                                            .flag_count = sizeof(JOIN_TOKEN_FLAGS) /
                                                          sizeof(JOIN_TOKEN_FLAGS[0]),

@@ -72,7 +72,9 @@ const struct command COMMAND_SERVER = {
     .details = "At the first start it makes its own certificate authority, a root tenant, and an "
                "administrator whose token is\n"
                "written to FOLDER/admin.token. Then: lq login HOST:PORT --ca FOLDER/ca.pem "
-               "--token-file FOLDER/admin.token",
+               "--token-file FOLDER/admin.token\n\n"
+               "Example:\n  lq server --state /var/lib/lingqu --listen 0.0.0.0:7700 --name "
+               "lq.example.org",
     .flags = SERVER_FLAGS,
     .flag_count = sizeof(SERVER_FLAGS) / sizeof(SERVER_FLAGS[0]),
     .run = server_command};
@@ -87,6 +89,7 @@ const struct command COMMAND_SUPERVISE = {
     .group = "Running a network",
     .summary = "parent of one rank of an attempt; started by the agent",
     .usage = "--dir FOLDER",
+    .details = "Example:\n  lq supervise --dir /var/lib/lingqu-agent/attempts/NAME/rank-0",
     .positional_max = CLI_POSITIONAL_MAX,
     .run = supervise_command};
 
@@ -100,5 +103,7 @@ const struct command COMMAND_SIM_FAULTS = {
     .group = "Simulation and measurement",
     .summary = "run the real protocol code in a world of faults",
     .usage = "[--seeds N] [--first-seed S] [--seed S] [--plant NAME] [--json]",
+    .details =
+        "Examples:\n  lq sim faults --seeds 1000 --first-seed 1 --json\n  lq sim faults --seed 42",
     .positional_max = CLI_POSITIONAL_MAX,
     .run = sim_faults_command};

@@ -19,7 +19,13 @@ static const struct flag TOP_FLAGS[] = {
     {"jobs", 'n', FLAG_NUMBER, "N", "so many jobs; default: what fits"},
 };
 
-enum { TOP_EVERY_MS = 2000, TOP_EVERY_MS_MIN = 200, TOP_JOBS_MAX = 200, TOP_OTHER_LINES = 9 };
+enum {
+    TOP_EVERY_MS = 2000,
+    TOP_EVERY_MS_MIN = 200,
+    TOP_JOBS_MAX = 200,
+    TOP_OTHER_LINES = 9,
+    TOP_SITES_ASKED_MAX = 40
+};
 
 struct top {
     bool is_over;
@@ -52,14 +58,6 @@ static void counts_print(struct cli *cli, struct json_value stats)
            api_bool(stats, "is_reconciling") ? "   RECONCILING AFTER A RESTORE" : "");
 }
 
-static struct slice site_name(const struct api_list *sites, struct slice id)
-{
-    for (size_t i = 0; i < sites->count; i++)
-        if (slice_is_equal(api_string(sites->items[i], "id"), id))
-            return api_string(sites->items[i], "name");
-    return id;
-}
-
 static void age_cell(struct table *table, struct json_value job)
 {
     struct wall_us at;
@@ -74,7 +72,22 @@ static void age_cell(struct table *table, struct json_value job)
     table_cell_text(table, text);
 }
 
-static void jobs_print(struct cli *cli, const struct api_list *jobs, const struct api_list *sites)
+/* Of the newest attempt; the list does not say it. */
+static struct slice site_of_job(struct cli *cli, struct json_value job)
+{
+    struct api_reply reply;
+    const char *id = arena_text(&cli->arena, api_string(job, "id"));
+    if (api_u64(job, "attempt") == 0 ||
+        api_call(cli, "GET", api_target(cli, "/v1/jobs/%s", api_escape(cli, id)), (struct slice){0},
+                 &reply) != EXIT_DONE)
+        return (struct slice){0};
+    struct json_value attempts = json_object_get(reply.root, "attempts");
+    size_t count = json_count(attempts);
+    return count == 0 ? (struct slice){0}
+                      : api_string(json_array_at(attempts, count - 1), "site_name");
+}
+
+static void jobs_print(struct cli *cli, const struct api_list *jobs)
 {
     static const char *const HEADS[] = {"JOB", "NAME", "STATE", "SITE", "ATTEMPT", "AGE"};
     static const enum table_align ALIGNS[] = {TABLE_LEFT, TABLE_LEFT,  TABLE_LEFT,
@@ -82,12 +95,10 @@ static void jobs_print(struct cli *cli, const struct api_list *jobs, const struc
     struct table *table = table_create(cli, HEADS, ALIGNS, COUNT(HEADS));
     for (size_t i = 0; i < jobs->count; i++) {
         struct json_value job = jobs->items[i];
-        struct slice site = api_string(job, "site_name");
+        struct slice site = i < TOP_SITES_ASKED_MAX ? site_of_job(cli, job) : (struct slice){0};
         table_cell(table, api_string(job, "id"));
         table_cell(table, api_string(job, "name"));
         table_cell(table, api_string(job, "state"));
-        if (site.len == 0)
-            site = site_name(sites, api_string(job, "last_site"));
         table_cell(table, site.len > 0 ? site : SLICE_LITERAL("-"));
         table_cell_printf(table, "%llu", (unsigned long long)api_u64(job, "attempt"));
         age_cell(table, job);
@@ -127,11 +138,11 @@ static int look(struct cli *cli, uint64_t rows)
     if (jobs.count + waiting.count > 0)
         printf("\n");
     if (jobs.count > 0)
-        jobs_print(cli, &jobs, &sites);
+        jobs_print(cli, &jobs);
     if (jobs.count > 0 && waiting.count > 0)
         printf("\n");
     if (waiting.count > 0)
-        jobs_print(cli, &waiting, &sites);
+        jobs_print(cli, &waiting);
     return fflush(stdout) == 0 ? EXIT_DONE : EXIT_FAILED;
 }
 

@@ -52,7 +52,8 @@ static bool group_help(const char *word)
 static int unknown(const char *word)
 {
     const char *best = NULL;
-    unsigned best_distance = 4;
+    size_t half = strlen(word) / 2;
+    unsigned best_distance = half < 3 ? (unsigned)half + 1 : 4;
     if (group_help(word))
         return EXIT_USAGE;
     for (const struct command *const *c = CLI_COMMANDS; *c != NULL; c++) {

@@ -29,6 +29,8 @@ int cli_fail_fault(const struct cli *cli, int exit_code, const char *what,
     if (fault->line > 0)
         (void)snprintf(where, sizeof(where), ":%u:%u", fault->line, fault->column);
     const char *message = fault->message[0] != 0 ? fault->message : err_name(fault->code);
+    if (where[0] == 0 && fault->field[0] == 0 && strstr(message, what) != NULL)
+        return cli_fail(cli, exit_code, "%s", message); /* it names the thing itself */
     if (fault->field[0] != 0)
         return cli_fail(cli, exit_code, "%s%s: %s: %s", what, where, fault->field, message);
     return cli_fail(cli, exit_code, "%s%s: %s", what, where, message);
@@ -97,8 +99,11 @@ bool cli_write(struct slice bytes)
         ssize_t n = write(STDOUT_FILENO, bytes.data, bytes.len);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n <= 0)
+        if (n <= 0) {
+            if (errno != EPIPE)
+                fprintf(stderr, "lq: cannot write the output: %s\n", strerror(errno));
             return false;
+        }
         bytes.data += n;
         bytes.len -= (size_t)n;
     }
