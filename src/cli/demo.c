@@ -165,6 +165,7 @@ static int demo_run(struct cli *cli)
         int kept = network_serve(demo->network);
         code = code == EXIT_DONE ? kept : code;
     }
+    (void)fflush(stdout);
     network_stop(demo->network);
     return code;
 }
