@@ -280,6 +280,15 @@ static void spend(struct server_job *job, const struct attempt_row *row)
         job->spent, money_scale_saturated(row->ask_per_hour, row->ran.ms, 3600 * 1000));
 }
 
+/* What was taken away in peace has just written a checkpoint, and its site copies it on after the
+ * end. Going on from an older one would throw that work away. */
+static bool is_copy_worth_a_wait(const struct server_job *job, const struct attempt_row *row)
+{
+    bool was_taken_away = row->outcome == OUTCOME_REVOKED || row->outcome == OUTCOME_PREEMPTED;
+    return row->state == ATTEMPT_ENDED && was_taken_away && row->ran.ms > 0 &&
+           job->spec->spec.checkpoint.dir.len > 0;
+}
+
 void job_after_attempt(struct step *step, struct server_job *job, const struct attempt_row *row)
 {
     ASSERT(job->row.state == JOB_ACTIVE && job->attempt == NULL);
@@ -305,6 +314,9 @@ void job_after_attempt(struct step *step, struct server_job *job, const struct a
         return;
     }
     job->retry_at = blame == BLAME_SITE ? rest_until(job, step->now) : BOOT_LONG_AGO;
+    job->is_copying = is_copy_worth_a_wait(job, row);
+    if (job->is_copying)
+        job->retry_at = boot_add(step->now.boot, SPAN_MS(SERVER_COPY_WAIT_MS));
     job_enqueue(step->core, job, step->now);
 }
 
@@ -351,9 +363,14 @@ enum err job_checkpoint_set(struct server_core *core, struct server_job *job,
                                                   .world_size = row->world_size,
                                                   .site = site,
                                                   .jurisdiction = jurisdiction};
-    if (job->is_queued) {
+    bool has_waited = job->is_copying && job->row.state == JOB_PENDING && !job->is_gated;
+    job->is_copying = false;
+    if (job->is_queued)
         job_dequeue(core, job);
-        job_enqueue(core, job, now);
-    }
+    else if (!has_waited)
+        return ERR_OK;
+    if (has_waited)
+        job->retry_at = BOOT_LONG_AGO;
+    job_enqueue(core, job, now);
     return ERR_OK;
 }

@@ -44,6 +44,7 @@ enum {
     SERVER_RETRY_MIN_MS = 1000, /* rest after the second failure of the infrastructure; doubles */
     SERVER_RETRY_MAX_MS = 30000,
     SERVER_AVOID_MS = 60000,
+    SERVER_COPY_WAIT_MS = 30000, /* for the last checkpoint of an attempt that was taken away */
     SERVER_REPLY_ORDERS_MAX = 4 << 20, /* bytes of orders in one reply */
     SERVER_BODY_MAX = 4 << 20,         /* of one JSON answer */
     SERVER_EFFECTS_MAX = 256 << 20,
@@ -123,6 +124,7 @@ struct server_job {
         avoid_until;    /* `last_site` is not tried again before, if another could take it */
     struct money spent; /* by attempts that ended in this process's time */
     bool is_queued, is_gated, is_overdue, is_avoiding;
+    bool is_copying; /* rests for its last checkpoint's sake; see job_after_attempt */
 };
 
 struct server_watermark {

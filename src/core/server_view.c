@@ -24,8 +24,11 @@ static enum err explain_waiting(const struct server_core *core, const struct ser
     } else if (job->row.state == JOB_PENDING) {
         char rest[TIME_TEXT_MAX];
         span_format(boot_since(job->retry_at, now.boot), rest);
-        buffer_printf(&words, "rests %s after %u failures that were not its own", rest,
-                      job->row.infra_failures);
+        if (job->is_copying)
+            buffer_printf(&words, "waits up to %s for its last checkpoint to be copied on", rest);
+        else
+            buffer_printf(&words, "rests %s after %u failures that were not its own", rest,
+                          job->row.infra_failures);
     } else {
         buffer_append_text(&words, "runs under an attempt that was found at its site after the "
                                    "database was restored");

@@ -114,7 +114,7 @@ class Agent:
         return self.process is not None and self.process.process.poll() is None
 
     def journal(self):
-        """The journal's tables as lists of dicts; read from a copy."""
+        """The journal's tables as lists of dicts; read from a copy, which is whole when nobody writes."""
         with tempfile.TemporaryDirectory(prefix="lq-journal-") as folder:
             for name in os.listdir(self.state):
                 if name.startswith("journal.db") and not name.endswith(".lock"):
@@ -237,9 +237,17 @@ class Net(Network):
         return self.everything("/v1/usage/records", **query)
 
     def settle(self, seconds=30):
-        """Until every attempt that ran has its last usage record at the server; all records."""
+        """Until every attempt that ran has its last usage record at the server, and the server has all that the
+        sites have numbered; all records."""
         def look():
             records = self.usage()
+            for agent in self.agents.values():
+                try:
+                    numbered = max((meta["usage_seq"] for meta in agent.journal()["meta"]), default=0)
+                except (sqlite3.Error, FileNotFoundError):
+                    return None  # copied while it was written
+                if numbered > max((record["seq"] for record in records if record["site"] == agent.id), default=0):
+                    return None
             done = {(record["job"], record["epoch"], record["attempt"])
                     for record in records if record.get("is_last")}
             begun = {(record["job"], record["epoch"], record["attempt"]) for record in records}

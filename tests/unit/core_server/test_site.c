@@ -198,6 +198,52 @@ static void a_running_attempt_that_its_site_forgot_is_ended_by_the_engine(void *
     world_deinit(&w);
 }
 
+static void checkpoint(struct world *w, const struct attempt_token *token)
+{
+    struct server_event event = {.kind = SERVER_ARTIFACT, .handle = ++w->next_handle};
+    event.artifact = (struct artifact_row){.id = world_id(w),
+                                           .kind = ARTIFACT_CHECKPOINT,
+                                           .tenant = w->team,
+                                           .token = *token,
+                                           .step = 7,
+                                           .size_bytes = 1000,
+                                           .jurisdiction = SLICE_LITERAL("CN"),
+                                           .world_size = 1,
+                                           .manifest = SLICE_LITERAL("{}")};
+    world_step(w, &event);
+    assert_int_equal(w->status, API_CREATED);
+}
+
+static void a_last_checkpoint_that_does_not_come_is_not_waited_for_long(void **state)
+{
+    struct world w;
+    struct job_id job;
+    struct attempt_token token;
+    struct job_spec spec = job_of(1, 1000);
+    (void)state;
+    spec.checkpoint = (struct job_checkpoint){.dir = SLICE_LITERAL("ck"), .grace = SPAN_S(20)};
+    world_init(&w);
+    sites_join(&w);
+    struct fake_site *site = run(&w, &spec, &job, &token);
+    struct server_event drain = {.kind = SERVER_SITE_DRAIN, .handle = ++w.next_handle};
+    drain.site.site = site->id;
+    drain.site.flag = true;
+    drain.site.reason = SLICE_LITERAL("new floor");
+    world_step(&w, &drain);
+    (void)site_told(site, SYNC_REVOKE, &token);
+    site_says(site, &token, PHASE_ENDED, OUTCOME_PREEMPTED);
+    sync_now(&w, site);
+    world_wait(&w, SPAN_S(20));
+    sites_speak(&w);
+    world_place(&w);
+    assert_null(store_attempt(&w, job, 2));
+    world_wait(&w, SPAN_S(11));
+    sites_speak(&w);
+    world_place(&w);
+    assert_non_null(store_attempt(&w, job, 2));
+    world_deinit(&w);
+}
+
 static void draining_moves_work_away_with_its_grace(void **state)
 {
     struct world w;
@@ -222,6 +268,9 @@ static void draining_moves_work_away_with_its_grace(void **state)
     sync_now(&w, site);
     assert_int_equal(world_saw(&w, "site.drained"), 1);
     assert_int_equal(store_job(&w, job)->infra_failures, 0);
+    world_place(&w);
+    assert_null(store_attempt(&w, job, 2)); /* its last checkpoint is still being copied on */
+    checkpoint(&w, &token);
     world_place(&w);
     assert_false(id_is_equal(store_attempt(&w, job, 2)->site.id, site->id.id));
     world_restart(&w, false); /* the state outlives the process */
@@ -323,6 +372,7 @@ int main(void)
         cmocka_unit_test(the_journal_rule_can_be_broken),
         cmocka_unit_test(a_running_attempt_that_its_site_forgot_is_ended_by_the_engine),
         cmocka_unit_test(draining_moves_work_away_with_its_grace),
+        cmocka_unit_test(a_last_checkpoint_that_does_not_come_is_not_waited_for_long),
         cmocka_unit_test(an_agent_that_takes_nothing_new_gets_nothing_new),
         cmocka_unit_test(a_destroyed_sites_work_goes_on_elsewhere),
         cmocka_unit_test(a_protocol_that_is_not_spoken_is_refused_by_name),
