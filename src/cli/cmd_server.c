@@ -23,6 +23,8 @@ static const struct flag SERVER_FLAGS[] = {
     {"start-limit", 0, FLAG_SPAN, "TIME",
      "an offered attempt not running by then is taken back; default 2m"},
     {"usage-every", 0, FLAG_SPAN, "TIME", "how often running work is metered; default 1m"},
+    {"sweep-first", 0, FLAG_SPAN, "TIME",
+     "first sweep of unused content and old logs after the start; default 1m, then every hour"},
     {"ready-fd", 0, FLAG_NUMBER, "FD", "write \"ready HOST:PORT\" to this descriptor"},
 };
 
@@ -56,6 +58,9 @@ static int server_command(struct cli *cli)
     span_take(cli, "lost-after", &options.settings.site_lost_after);
     span_take(cli, "start-limit", &options.settings.start_limit);
     span_take(cli, "usage-every", &options.settings.usage_every);
+    struct span_ms sweep_first = {0};
+    span_take(cli, "sweep-first", &sweep_first);
+    options.gc_first_s = (sweep_first.ms + 999) / 1000;
     enum err err = server_run(&options, &fault);
     if (err == ERR_OK)
         return EXIT_DONE;

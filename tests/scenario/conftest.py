@@ -310,9 +310,10 @@ class Network:
         answer = self.admin.post("/v1/join-tokens", {"site": name, "operator": operator})
         assert answer.status == 201, answer
         state = os.path.join(self.folder, name)
-        argv = [LQ, "agent", "--state", state, "--server", self.server.address, "--token", answer.json()["token"],
+        argv = [LQ, "agent", "--state", state, "--server", self.server.address, "--join", answer.json()["token"],
                 "--site", name, "--region", region, "--operator", operator,
-                "--node", f"n0:cpus={cpus},mem=2GiB", "--ask", "cpu=0.10", *flags]
+                "--node", f"n0:cpus={cpus},mem=2GiB", "--cpu-ask", "0.10", "--example-ask",
+                "--ignore-foreign-load", *flags]
         self.agents[name] = Process(argv, os.path.join(self.folder, name + ".log"))
         return self.agents[name]
 
