@@ -250,12 +250,11 @@ static int reference(struct cli *cli)
     return EXIT_DONE;
 }
 
-const struct command COMMAND_REFERENCE = {.name = "reference",
-                                          .group = "This program",
-                                          .summary = "all commands and flags as Markdown",
-                                          .usage = "",
-                                          .details =
-                                              "tools/cli-docs puts it into docs/cli.md; a test "
-                                              "fails when that is out of date.\n\n"
-                                              "Example:\n  lq reference > commands.md",
-                                          .run = reference};
+const struct command COMMAND_REFERENCE = {
+    .name = "reference",
+    .group = "This program",
+    .summary = "all commands and flags as Markdown",
+    .usage = "",
+    .details = "docs/cli.md has it; a test fails when that is out of date.\n\n"
+               "Example:\n  lq reference > commands.md",
+    .run = reference};

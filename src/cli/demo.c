@@ -178,7 +178,7 @@ const struct command COMMAND_DEMO = {
     .details = "Starts the network of data/topology/demo.yaml on this machine, trains a small "
                "language model in the west, kills its site\n"
                "half-way, and replays the first jobs of the Philly trace beside it. Ends by itself "
-               "in at most four minutes.",
+               "in at most four minutes.\n\nExample:\n  lq demo --report summary.json",
     .flags = DEMO_FLAGS,
     .flag_count = sizeof(DEMO_FLAGS) / sizeof(DEMO_FLAGS[0]),
     .run = demo_run};

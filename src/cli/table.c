@@ -88,20 +88,28 @@ void table_cell_printf(struct table *table, const char *format, ...)
                (struct slice){text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1});
 }
 
+/* At a terminal a line ends at its edge, so that one row is one line. */
 static void cell_print(const struct table *table, uint32_t column, struct slice text,
                        uint32_t width, uint32_t *used)
 {
-    bool is_last = column + 1 == table->columns;
-    if (is_last && table->cli->is_terminal && table->cli->columns > *used)
-        text = text_cut(text, table->cli->columns - *used);
+    bool is_last = column + 1 == table->columns, is_cut = table->cli->is_terminal;
+    uint32_t room = table->cli->columns > *used ? table->cli->columns - *used : 0;
+    if (is_cut && width > room)
+        width = room;
+    if (is_cut)
+        text = text_cut(text, width);
     uint32_t have = text_width(text), pad = width > have ? width - have : 0;
     if (table->aligns != NULL && table->aligns[column] == TABLE_RIGHT)
         printf("%*s%.*s", (int)pad, "", SLICE_ARG(text));
     else
         printf("%.*s%*s", SLICE_ARG(text), is_last ? 0 : (int)pad, "");
-    if (!is_last)
+    *used += width;
+    if (!is_last && (!is_cut || *used + TABLE_GAP <= table->cli->columns)) {
         printf("%*s", TABLE_GAP, "");
-    *used += width + TABLE_GAP;
+        *used += TABLE_GAP;
+    } else if (!is_last) {
+        *used = table->cli->columns;
+    }
 }
 
 void table_print(struct table *table)

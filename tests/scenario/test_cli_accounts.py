@@ -34,7 +34,7 @@ def test_tenants_users_and_tokens(person, server, tmp_path):  # noqa: F811
     mei.lq("login", server.address, "--ca", server.ca, "--token-file", out)
     assert "team" in mei.lq("whoami")
     mei.lq("submit", "-y", write(tmp_path, JOB))
-    mei.lq("submit", "-y", write(tmp_path, JOB), "--tenant", "lab", code=4)
+    mei.lq("submit", "-y", write(tmp_path, JOB), "--tenant", "lab", code=3)  # not to be seen, so not there
     mei.lq("tenant", "set", "team", "--cpus", "64", code=4)
     mei.lq("policy", "set", "--lease-floor", "1s", code=4)
     person.lq("tenant", "delete", "team", "-y", code=6)

@@ -112,7 +112,7 @@ def test_one_folder_is_one_network(up, tmp_path):
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text(SMALL.replace("region: east", "region: eest"))
     answer = subprocess.run([LQ, "up", wrong], capture_output=True, text=True, check=False)
-    assert answer.returncode == 2 and f"{wrong}:" in answer.stderr and "east" in answer.stderr
+    assert answer.returncode == 2 and f"{wrong}:9:" in answer.stderr and "did you mean" in answer.stderr
 
 
 def test_a_child_that_dies_ends_the_network_with_its_reason(up):
