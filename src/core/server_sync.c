@@ -74,7 +74,7 @@ static void regression(struct step *step, struct server_site *site,
         (unsigned long long)request->epoch_seen, (unsigned long long)request->usage_acked,
         (unsigned long long)known);
     epoch_raise(step, worst + 1, "database.regressed", detail);
-    if (request->usage_acked > known) {
+    if (request->usage_acked > known && id_is_equal(site->journal.id, request->journal.id)) {
         site->usage_claimed = request->usage_acked;
         site_memory_save(step, site);
     }
@@ -106,15 +106,23 @@ void server_sync(struct step *step)
      * a request made after our own answer tells which journal is the newest. */
     bool is_journal_new =
         !id_is_none(site->journal.id) && !id_is_equal(site->journal.id, request->journal.id);
-    if (is_journal_new && (site->challenge == 0 || request->challenge != site->challenge)) {
-        site_challenge(step, site, request);
-        return;
-    }
-    uint64_t worst = site_reports_regressed(step, site, request);
+    bool is_proven =
+        !is_journal_new || (site->challenge != 0 && request->challenge == site->challenge);
+    /* An epoch that it has seen stands whenever it was said; and a site that has seen a later one
+     * than ours does not listen to us, not even to a challenge. */
+    uint64_t worst = request->epoch_seen > core->db_epoch ? request->epoch_seen : 0;
+    if (is_proven)
+        worst = site_reports_regressed(step, site, request);
     if (worst > core->db_epoch && worst - core->db_epoch > SERVER_EPOCH_JUMP_MAX) {
         step_problem(step, API_UNPROCESSABLE, "epoch_out_of_range",
                      "epoch %llu is too far beyond this server's %llu", (unsigned long long)worst,
                      (unsigned long long)core->db_epoch);
+        return;
+    }
+    if (!is_proven) {
+        if (worst != 0 && core->rules->restore_raises_epoch && core->rules->epoch_fences_commands)
+            regression(step, site, request, worst);
+        site_challenge(step, site, request);
         return;
     }
     if (!id_is_equal(site->journal.id, request->journal.id)) {
