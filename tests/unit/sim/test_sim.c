@@ -41,11 +41,14 @@ static void threads_change_nothing(void **state)
  *   643, 666  journal lost and database restored from before         core_agent, AGENT_LIST_ENGINE
  *   1122      an attempt older than the one that the restored copy knew
  *   27205, 102071, 102867  a site with a new journal and a later epoch than the restored server:
- *             neither heard the other     server_sync.c, is_proven
+ *             neither heard the other                          server_sync.c, is_proven
+ */
 static void seeds_that_found_something_stay_clean(void **state)
 {
-    static const uint64_t seeds[] = {54, 83, 177, 294, 339, 369, 643, 666, 877, 1122, 1329, 1364,
-27205, 102071, 102867}; (void)state; for (size_t i = 0; i < sizeof(seeds) / sizeof(seeds[0]); i++) {
+    static const uint64_t seeds[] = {54,  83,   177,  294,  339,   369,    643,   666,
+                                     877, 1122, 1329, 1364, 27205, 102071, 102867};
+    (void)state;
+    for (size_t i = 0; i < sizeof(seeds) / sizeof(seeds[0]); i++) {
         struct sim_seed_result result;
         assert_int_equal(sim_seed_run(seeds[i], -1, false, &result), ERR_OK);
         if (result.has_violation || result.is_too_small)
