@@ -1,4 +1,4 @@
-/* The rules of DESIGN.md section 4 as switches, so that the fault simulator can break each one and
+/* The rules of docs/protocol.md as switches, so that the fault simulator can break each one and
  * show that it is then caught. Release code uses PROTOCOL_RULES_ALL only; a core takes a pointer at
  * creation. true = the rule stands. */
 #ifndef LQ_CORE_RULES_H

@@ -1,4 +1,4 @@
-/* What a site reports of its attempts, line by line (DESIGN.md section 4). */
+/* What a site reports of its attempts, line by line (docs/protocol.md). */
 #include "base/assert.h"
 #include "core/server_state.h"
 

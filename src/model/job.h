@@ -48,7 +48,7 @@ enum priority_class {
     PRIORITY_COUNT_
 };
 
-/* What happens to a running attempt when contact is lost (DESIGN.md section 4, rule 4). */
+/* What happens to a running attempt when contact is lost (docs/protocol.md, rule 4). */
 enum contact_policy {
     CONTACT_STRICT, /* never killed for lost contact; the next attempt waits for the site's word */
     CONTACT_LEASE,  /* killed before its lease ends; the next attempt may start after it */

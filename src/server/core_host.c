@@ -22,6 +22,7 @@ struct core_host {
     struct server_core *core;
     struct server_settings settings;
     uint64_t random_seed;
+    bool is_restored;
     const struct core_host_events *events;
     void *context;
     struct batch *first, *last; /* oldest first */
@@ -121,7 +122,9 @@ static enum err load(struct core_host *host, struct fault *fault)
         host->core = NULL;
         return err;
     }
-    struct server_event start = {.kind = SERVER_START, .start = {.is_restored = meta.is_restored}};
+    struct server_event start = {.kind = SERVER_START,
+                                 .start = {.is_restored = meta.is_restored || host->is_restored}};
+    host->is_restored = false; /* once: a reload finds the raised epoch */
     err = core_host_step(host, &start);
     ASSERT(err == ERR_OK);
     host->events->on_ready(host->context);
@@ -283,7 +286,8 @@ static void reset_run(void *context)
 }
 
 enum err core_host_create(struct loop *loop, struct store_db *db,
-                          const struct server_settings *settings, uint64_t random_seed,
+                          const struct server_settings *settings,
+                          const struct core_host_options *options,
                           const struct core_host_events *events, void *context,
                           struct core_host **out, struct fault *fault)
 {
@@ -293,7 +297,8 @@ enum err core_host_create(struct loop *loop, struct store_db *db,
     host->loop = loop;
     host->db = db;
     host->settings = *settings;
-    host->random_seed = random_seed;
+    host->random_seed = options->random_seed;
+    host->is_restored = options->is_restored;
     host->events = events;
     host->context = context;
     loop_timer_init(&host->tick, loop, tick_run, host);

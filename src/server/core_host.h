@@ -25,6 +25,12 @@ enum {
     CORE_HOST_PROBE_MS = 1000, /* between tries to write again after a failure */
 };
 
+/* What the operator says at the start. */
+struct core_host_options {
+    uint64_t random_seed;
+    bool is_restored; /* the database is an older copy, whatever it says itself */
+};
+
 struct core_host_events {
     /* Each document, while a core is loaded; may be NULL. */
     void (*on_doc)(void *context, const struct doc *doc);
@@ -39,7 +45,8 @@ struct core_host_events {
 
 /* Borrows `db` (STORE_WRITE) and the settings' values. Loads at once. */
 enum err core_host_create(struct loop *loop, struct store_db *db,
-                          const struct server_settings *settings, uint64_t random_seed,
+                          const struct server_settings *settings,
+                          const struct core_host_options *options,
                           const struct core_host_events *events, void *context,
                           struct core_host **out, struct fault *fault) LQ_CHECKED;
 /* Waits for what the writer has; outputs of what was committed are not released any more. Accepts

@@ -216,8 +216,10 @@ static enum err open_core(struct server *server, struct fault *fault)
     struct server_settings settings = server->options->settings;
     enum err err = identity_open(server, settings.secret_key, fault);
     if (err == ERR_OK)
-        err = core_host_create(server->loop, server->db, &settings, random_u64(&server->random),
-                               &HOST_EVENTS, server, &server->host, fault);
+        err = core_host_create(
+            server->loop, server->db, &settings,
+            &(struct core_host_options){random_u64(&server->random), server->options->is_restored},
+            &HOST_EVENTS, server, &server->host, fault);
     if (err == ERR_OK && directory_count(server->directory, DOC_TOKEN) == 0)
         err = bootstrap(server, fault);
     const struct digest token_key = digest_hmac(

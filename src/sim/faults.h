@@ -1,6 +1,6 @@
 /* The fault simulator: a deterministic world in which the real cores of server, agent and
  * supervisor, the real store and journal code, and the real messages between them run under
- * injected faults, with every safety promise of DESIGN.md section 4 checked after each step.
+ * injected faults, with every safety promise of docs/protocol.md checked after each step.
  *
  * One seed is one world. Same seed, same options: same trace, same hash. Every seed has at least
  * the SIM_MIN_... numbers below, or it does not count and is reported as too small.
