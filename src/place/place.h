@@ -60,7 +60,8 @@ struct place_score {
     struct money total;
 };
 
-struct place_job { /* what the engine keeps of a queued job; `spec` must live until removed */
+struct place_job { /* what the engine keeps of a job; `spec` must live and stay as it is while the
+                      job is queued or held, the other texts are copied */
     struct job_id id;
     const struct job_spec *spec;
     struct tenant_id tenant;
@@ -95,14 +96,19 @@ enum err placer_tenant_put(struct placer *placer, const struct tenant *tenant) L
 /* `is_open`: in contact, reconciled, not draining; a closed site keeps its holds and takes nothing
  * new. */
 enum err placer_site_put(struct placer *placer, const struct site *site, bool is_open) LQ_CHECKED;
-void placer_site_remove(struct placer *placer, struct site_id site);
+void placer_region_remove(struct placer *placer, struct slice name); /* sites in it: none known */
+void placer_link_remove(struct placer *placer, struct slice a, struct slice b); /* either order */
+/* ERR_BUSY: it has children, queued jobs or holds. One that is not known is fine. */
+enum err placer_tenant_remove(struct placer *placer, struct tenant_id tenant) LQ_CHECKED;
+void placer_site_remove(struct placer *placer, struct site_id site); /* nothing held there */
 void placer_site_open(struct placer *placer, struct site_id site, bool is_open);
 /* Free capacity as measured on the site (foreign load seen); the engine never places beyond min(own
  * books, measured). */
 void placer_site_observe(struct placer *placer, struct site_id site, const struct sync_node *nodes,
                          uint32_t count);
 
-/* ---- the queue */
+/* ---- the queue, in order of (created_at, id) within tenant and class. Put replaces.
+ * ERR_NOT_FOUND: the tenant; ERR_EXISTS: it is held; ERR_NO_MEMORY, ERR_LIMIT. */
 enum err placer_job_put(struct placer *placer, const struct place_job *job) LQ_CHECKED;
 void placer_job_remove(struct placer *placer, struct job_id job);
 
@@ -113,14 +119,24 @@ enum err placer_hold(struct placer *placer, const struct place_job *job,
 void placer_release(struct placer *placer, struct job_id job,
                     struct wall_us at); /* charges fair share for the time held */
 
+/* ---- fair share's memory, for snapshots: decayed use of a tenant and those below it. */
+struct place_share {
+    uint64_t core_ms;
+    struct wall_us at; /* of the last decay */
+};
+void placer_share_read(const struct placer *placer, struct tenant_id tenant,
+                       struct place_share *out); /* zero: not known */
+enum err placer_share_put(struct placer *placer, struct tenant_id tenant,
+                          const struct place_share *share) LQ_CHECKED; /* ERR_NOT_FOUND */
+
 /* ---- deciding. False: nothing more can start now. A proposed job is out of the queue and its
  * capacity held until confirm or abort. */
 bool placer_propose(struct placer *placer, struct now now, struct place_decision *out);
 void placer_confirm(struct placer *placer, struct job_id job, struct now now);
 void placer_abort(struct placer *placer,
                   struct job_id job); /* gives back what it held; the job is queued again */
-/* When time alone could allow a new decision (reservation, shifting); BOOT_NEVER: only an event
- * can. */
+/* When to ask again were nothing to happen: a scan of a very long queue stops after some work and
+ * goes on then. BOOT_NEVER: only an event can allow a new decision. */
 struct boot_ns placer_due(const struct placer *placer, struct now now);
 
 /* ---- explaining. Codes and numbers; core/explain.h puts them into JSON and words. */

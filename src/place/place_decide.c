@@ -13,7 +13,7 @@ static bool is_second_choice(const struct job_spec *spec, uint32_t variant)
            (runtime == RUNTIME_CUDA || runtime == RUNTIME_ROCM);
 }
 
-static bool is_over_budget(const struct place_job *job, const struct place_score *score)
+bool place_is_over_budget(const struct place_job *job, const struct place_score *score)
 {
     struct money buyer =
         money_add_saturated(score->ask, money_add_saturated(score->energy, score->egress));
@@ -25,6 +25,7 @@ struct survey {
     const struct place_job *job;
     struct now now;
     bool with_eta;
+    uint32_t variants; /* bits: those that quota allows, or all where it allows none */
 };
 
 /* When a busy site would have room, and what waiting for it costs. */
@@ -63,8 +64,7 @@ static bool survey_variant(const struct survey *survey, const struct place_site 
         return false;
     }
     int64_t now_ms = survey->now.wall.us / 1000;
-    bool fits = place_fit_nodes(placer, site, site->nodes, job->spec, variant, now_ms, true,
-                                &job->id, places);
+    bool fits = place_fit_nodes(placer, site, site->nodes, job, variant, now_ms, places);
     if (!place_score_site(placer, site, job, variant, SPAN_MS(0), fits ? places : NULL,
                           &line->score, out_ask)) {
         line->filter = FILTER_NO_PRICE;
@@ -72,7 +72,7 @@ static bool survey_variant(const struct survey *survey, const struct place_site 
     }
     line->has_score = true;
     line->filter = fits ? FILTER_NONE : FILTER_BUSY;
-    if (is_over_budget(job, &line->score)) {
+    if (place_is_over_budget(job, &line->score)) {
         line->filter = FILTER_BUDGET;
         line->has_score = false;
         return false;
@@ -109,14 +109,17 @@ static bool survey_site(const struct survey *survey, struct place_site *site,
                         struct place_site_line *line, struct place_choice *choice)
 {
     const struct job_spec *spec = survey->job->spec;
-    bool any = false;
+    bool any = false, is_first = true;
     for (uint32_t v = 0; v < spec->variant_count; v++) {
         struct place_site_line trial = {.site = site->site.id, .site_name = site->site.name};
         struct rank_place places[JOB_NODES_MAX];
+        if (!(survey->variants >> v & 1))
+            continue;
         struct money ask = {0};
         bool fits = survey_variant(survey, site, v, &trial, places, &ask);
-        if (v > 0 && !is_better(spec, &trial, line))
+        if (!is_first && !is_better(spec, &trial, line))
             continue;
+        is_first = false;
         *line = trial;
         if (!fits)
             continue;
@@ -182,29 +185,49 @@ static void survey_rank(const struct job_spec *spec, const struct place_site_lin
     }
 }
 
+uint32_t place_variants_allowed(const struct place_tenant *tenant, const struct job_spec *spec)
+{
+    uint32_t allowed = 0;
+    for (uint32_t v = 0; v < spec->variant_count; v++)
+        if (place_filter_quota(tenant, spec, spec->variants[v].accelerators, NULL) == FILTER_NONE)
+            allowed |= UINT32_C(1) << v;
+    return allowed;
+}
+
+static bool site_has_any_room(struct place_site *site, const struct job_spec *spec)
+{
+    for (uint32_t v = 0; v < spec->variant_count; v++)
+        if (place_site_has_room(site, spec, v))
+            return true;
+    return false;
+}
+
 enum place_filter place_survey(struct placer *placer, const struct place_job *job,
                                const struct place_tenant *tenant, struct now now, bool with_eta,
                                struct place_site_line *lines, int32_t *out_best,
                                int32_t *out_second, struct place_choice *out_choice)
 {
-    const struct survey survey = {placer, job, now, with_eta};
+    uint32_t allowed = place_variants_allowed(tenant, job->spec);
+    const struct survey survey = {placer, job, now, with_eta, allowed != 0 ? allowed : UINT32_MAX};
     uint32_t count = (uint32_t)placer->sites.len;
     struct place_choice *trial = malloc(sizeof(*trial));
     ASSERT(trial != NULL);
+    /* Who only decides passes over full sites, unless they count as others than the avoided one. */
+    bool is_brief = !with_eta && id_is_none(job->avoid.id);
     for (uint32_t i = 0; i < count; i++) {
         struct place_site *site = *(struct place_site **)vector_at(&placer->sites, i);
         memset(&lines[i], 0, sizeof(lines[i]));
+        lines[i].filter = FILTER_BUSY;
+        if (is_brief && !site_has_any_room(site, job->spec))
+            continue;
         (void)survey_site(&survey, site, &lines[i], trial);
     }
     survey_avoid(&survey, lines, count);
     survey_rank(job->spec, lines, count, out_best, out_second);
     enum place_filter verdict = FILTER_NONE;
-    uint32_t accelerators = *out_best < 0
-                                ? job->spec->variants[0].accelerators
-                                : job->spec->variants[lines[*out_best].variant].accelerators;
-    if (tenant != NULL)
-        verdict = place_filter_quota(tenant, job->spec, accelerators, NULL);
-    if (verdict == FILTER_NONE && (*out_best < 0 || lines[*out_best].filter != FILTER_NONE))
+    if (allowed == 0)
+        verdict = FILTER_QUOTA;
+    else if (*out_best < 0 || lines[*out_best].filter != FILTER_NONE)
         verdict = survey_verdict(lines, count);
     if (verdict == FILTER_NONE) {
         struct place_site *site =
@@ -241,35 +264,44 @@ void place_array_count(struct placer *placer, const struct job_spec *spec, int c
 
 /* ---- the loop */
 
-/* Protects the start of a blocked head: at the site and time where it fits soonest, its nodes are
- * not given away past that time. */
-static void reserve(struct placer *placer, const struct place_job *job,
-                    const struct place_site_line *lines, struct now now)
+/* Did the shape fail already, and is there still no room wherever something grew since? Nothing is
+ * counted for a price or a budget here: those the survey sees. */
+static bool site_is_hopeless(struct placer *placer, struct place_site *site,
+                             const struct place_job *job, struct now now)
 {
-    if (placer->reservation_count == PLACE_RESERVATIONS_MAX)
-        return;
-    struct place_reservation *slot = &placer->reservations[placer->reservation_count];
     struct rank_place places[JOB_NODES_MAX];
-    int64_t best_ms = INT64_MAX;
-    for (uint32_t i = 0; i < placer->sites.len; i++) {
-        struct place_site *site = *(struct place_site **)vector_at(&placer->sites, i);
-        int64_t at_ms;
-        if (lines[i].filter != FILTER_BUSY ||
-            !place_fit_when(placer, site, job, lines[i].variant, now.wall.us / 1000, false, &at_ms,
-                            places) ||
-            at_ms >= best_ms)
-            continue;
-        best_ms = at_ms;
-        slot->site = site;
-        slot->nodes_reserved = job->spec->num_nodes;
-        for (uint32_t r = 0; r < job->spec->num_nodes; r++)
-            slot->nodes[r] = places[r].node;
+    for (uint32_t v = 0; v < job->spec->variant_count; v++)
+        if (place_site_has_room(site, job->spec, v) &&
+            place_filter_static(placer, site, job, v, NULL) == FILTER_NONE &&
+            place_fit_nodes(placer, site, site->nodes, job, v, now.wall.us / 1000, places))
+            return false;
+    return true;
+}
+
+static bool shape_is_hopeless(struct placer *placer, const struct place_shape *shape,
+                              const struct place_job *job, struct now now)
+{
+    uint64_t seen = placer->grown_count < PLACE_GROWN_MAX ? placer->grown_count : PLACE_GROWN_MAX;
+    bool is_complete = seen < PLACE_GROWN_MAX; /* or some were forgotten */
+    if (seen == PLACE_GROWN_MAX)
+        is_complete =
+            placer->grown[placer->grown_count % PLACE_GROWN_MAX].version <= shape->failed_version;
+    if (shape->failed_version < placer->all_version || !is_complete) {
+        for (size_t i = 0; i < placer->sites.len; i++)
+            if (!site_is_hopeless(placer, *(struct place_site **)vector_at(&placer->sites, i), job,
+                                  now))
+                return false;
+        return true;
     }
-    if (best_ms == INT64_MAX)
-        return;
-    slot->job = job->id;
-    slot->start_ms = best_ms;
-    placer->reservation_count++;
+    for (uint64_t back = 1; back <= seen; back++) {
+        const struct place_growth *growth =
+            &placer->grown[(placer->grown_count - back) % PLACE_GROWN_MAX];
+        if (growth->version <= shape->failed_version)
+            break;
+        if (!site_is_hopeless(placer, growth->site, job, now))
+            return false;
+    }
+    return true;
 }
 
 static void decide(struct placer *placer, struct place_queued *queued,
@@ -278,7 +310,7 @@ static void decide(struct placer *placer, struct place_queued *queued,
     struct place_hold *hold =
         place_hold_make(placer, &queued->job, queued->group->tenant, choice->site, choice->variant,
                         choice->ask_per_hour, choice->places, now.wall);
-    place_queue_remove(queued);
+    place_queue_remove(placer, queued);
     (void)idmap_remove(&placer->queued, queued->job.id.id);
     free(queued);
     out->job = hold->job.id;
@@ -289,35 +321,106 @@ static void decide(struct placer *placer, struct place_queued *queued,
     memcpy(out->places, choice->places, hold->nodes * sizeof(out->places[0]));
 }
 
+struct scan {
+    struct place_site_line *lines;
+    struct place_choice *choice;
+    struct now now;
+};
+
+/* True: the group's first job starts, `scan->choice` says where. */
+static bool group_try(struct placer *placer, struct place_group *group, const struct scan *scan)
+{
+    const struct place_job *job = &group->first->job;
+    uint32_t allowed = place_variants_allowed(group->tenant, job->spec);
+    bool all_allowed = allowed == (UINT32_C(1) << job->spec->variant_count) - 1;
+    placer->visits++;
+    if (allowed == 0 || !place_array_is_open(placer, job->spec))
+        return false;
+    struct place_shape *shape = group->shape;
+    bool is_known = shape->failed_version == placer->version;
+    if (!is_known && !shape_is_hopeless(placer, shape, job, scan->now)) {
+        int32_t best, second;
+        placer->tries++;
+        if (place_survey(placer, job, group->tenant, scan->now, false, scan->lines, &best, &second,
+                         scan->choice) == FILTER_NONE)
+            return true;
+    } else if (!is_known) {
+        placer->tries++;
+    }
+    if (all_allowed)
+        shape->failed_version = placer->version;
+    place_reserve(placer, group, scan->now);
+    return false;
+}
+
+/* The jobs that had a reservation when the last scan was cut short come first. */
+static struct place_group *head_next(struct placer *placer)
+{
+    while (placer->head_at < placer->head_count) {
+        const struct place_queued *queued =
+            idmap_get(&placer->queued, placer->heads[placer->head_at++].id);
+        if (queued != NULL && queued->group->first == queued)
+            return queued->group;
+    }
+    return NULL;
+}
+
+static bool is_cut_short(const struct placer *placer)
+{
+    return placer->tries >= PLACE_TRIES_MAX || placer->visits >= PLACE_VISITS_MAX;
+}
+
+static bool has_ready(const struct placer *placer)
+{
+    for (size_t i = 0; i < placer->roots.len; i++)
+        for (int c = 0; c < PRIORITY_COUNT_; c++)
+            if ((*(struct place_tenant **)vector_at(&placer->roots, i))->ready[c] > 0)
+                return true;
+    return false;
+}
+
+static struct place_group *scan_next(struct placer *placer, struct place_group *last,
+                                     struct now now)
+{
+    /* Nothing was taken since: the tenant that was next is so still. */
+    if (last != NULL && last->next != NULL)
+        return last->next;
+    return place_queue_next(placer, now);
+}
+
 bool placer_propose(struct placer *placer, struct now now, struct place_decision *out)
 {
-    struct place_group *group;
-    bool decided = false;
+    struct place_group *group = NULL, *decided = NULL;
     if (placer->sites.len == 0 || idmap_count(&placer->queued) == 0)
         return false;
-    struct place_site_line *lines = calloc(placer->sites.len, sizeof(*lines));
-    struct place_choice *choice = malloc(sizeof(*choice));
-    ASSERT(lines != NULL && choice != NULL);
-    while (!decided && placer->failed < PLACE_BACKFILL_DEPTH &&
-           (group = place_queue_next(placer, now)) != NULL) {
-        struct place_queued *queued = group->first;
-        int32_t best, second;
-        enum place_filter filter = FILTER_BUSY;
-        bool is_open = place_array_is_open(placer, group->spec);
-        if (is_open)
-            filter = place_survey(placer, &queued->job, group->tenant, now, false, lines, &best,
-                                  &second, choice);
-        if (filter == FILTER_NONE) {
-            decide(placer, queued, choice, now, out);
-            decided = true;
-            break;
-        }
-        placer->failed++;
-        if (is_open && filter == FILTER_BUSY)
-            reserve(placer, &queued->job, lines, now);
-        place_group_block(placer, group, filter);
+    if (is_cut_short(placer) && !boot_is_before(now.boot, placer->rests_until))
+        placer->tries = placer->visits = 0;
+    struct scan scan = {calloc(placer->sites.len, sizeof(*scan.lines)),
+                        malloc(sizeof(*scan.choice)), now};
+    ASSERT(scan.lines != NULL && scan.choice != NULL);
+    while (decided == NULL && (group = head_next(placer)) != NULL)
+        if (group_try(placer, group, &scan))
+            decided = group;
+    group = NULL;
+    while (decided == NULL && !is_cut_short(placer) &&
+           (group = scan_next(placer, group, now)) != NULL) {
+        if (group_try(placer, group, &scan))
+            decided = group;
+        else
+            place_group_block(placer, group);
     }
-    free(choice);
-    free(lines);
-    return decided;
+    if (decided != NULL)
+        decide(placer, decided->first, scan.choice, now, out);
+    else if (is_cut_short(placer))
+        placer->rests_until = boot_add(now.boot, SPAN_MS(PLACE_REST_MS));
+    free(scan.choice);
+    free(scan.lines);
+    return decided != NULL;
+}
+
+struct boot_ns placer_due(const struct placer *placer, struct now now)
+{
+    (void)now;
+    /* A release redoes reservations; time alone opens nothing, but a scan may have stopped. */
+    return is_cut_short(placer) && has_ready(placer) ? placer->rests_until : BOOT_NEVER;
 }

@@ -14,31 +14,38 @@ static enum place_verdict verdict_of(enum place_filter filter)
                : PLACE_IMPOSSIBLE;
 }
 
-/* Core-milliseconds of work that stands before the group in its class and above, bounded by a walk
- * of the queue's limit. */
-static void queue_ahead(struct placer *placer, const struct place_group *group,
-                        uint32_t *out_position, uint64_t *out_core_ms)
+/* The job's place in its class and above by age, and the core-seconds (thousandths) that stand
+ * before it: a walk of the whole queue, for people who ask. */
+static void queue_ahead(struct placer *placer, const struct place_queued *self,
+                        uint32_t *out_position, uint64_t *out_milli_s)
 {
-    uint64_t jobs = 0, core_ms = 0;
+    uint64_t jobs = 0, milli_s = 0;
     size_t cursor = 0;
     void *value;
-    while (idmap_next(&placer->tenants, &cursor, NULL, &value)) {
-        const struct place_tenant *tenant = value;
-        for (int c = group->priority; c < PRIORITY_COUNT_; c++)
-            for (const struct place_group *g = tenant->queues[c].first; g != NULL; g = g->next) {
-                const struct place_job *head = &g->first->job;
-                bool ahead = c > (int)group->priority ||
-                             head->created_at.us < group->first->job.created_at.us;
-                if (g == group || !ahead)
-                    continue;
-                jobs += g->job_count;
-                core_ms += (uint64_t)g->job_count * g->spec->num_nodes *
-                           ((uint64_t)g->spec->cpu_milli *
-                            (uint64_t)(place_expected(placer, g->spec).ms / 1000));
-            }
+    while (strmap_next(&placer->groups, &cursor, NULL, &value)) {
+        const struct place_group *group = value;
+        if (group->priority < self->group->priority)
+            continue;
+        for (const struct place_queued *at = group->first; at != NULL; at = at->next) {
+            if (group->priority == self->group->priority && !place_queued_is_before(at, self))
+                break;
+            const struct job_spec *spec = at->job.spec;
+            uint64_t work = (uint64_t)spec->num_nodes * spec->cpu_milli *
+                            (uint64_t)(place_expected(placer, &at->job).ms / 1000);
+            jobs++;
+            if (__builtin_add_overflow(milli_s, work, &milli_s))
+                milli_s = UINT64_MAX;
+        }
     }
     *out_position = (uint32_t)(jobs < UINT32_MAX ? jobs + 1 : UINT32_MAX);
-    *out_core_ms = core_ms;
+    *out_milli_s = milli_s;
+}
+
+/* Later by so much, at most as long as any job may run: further off nobody can tell. */
+static struct span_ms eta_later(struct span_ms eta, uint64_t milli_s, uint64_t capacity)
+{
+    uint64_t wait_s = milli_s / capacity, max_s = (uint64_t)JOB_SPAN_MAX.ms / 1000;
+    return SPAN_MS(eta.ms + (int64_t)(wait_s < max_s ? wait_s : max_s) * 1000);
 }
 
 static uint64_t capacity_milli(const struct placer *placer)
@@ -86,14 +93,17 @@ static enum err explain(struct placer *placer, const struct place_job *job, stru
 static enum err explain_held(struct placer *placer, struct place_hold *hold, struct now now,
                              struct arena *arena, struct place_explanation *out)
 {
+    struct place_site *site = hold->site; /* which may have lost nodes since */
     for (uint32_t r = 0; r < hold->nodes; r++)
-        place_node_give(&hold->site->nodes[hold->places[r].node], hold->cpu_milli, hold->mem_bytes,
-                        &hold->places[r]);
+        if (hold->places[r].node < site->node_count)
+            place_node_give(&site->nodes[hold->places[r].node], hold->cpu_milli, hold->mem_bytes,
+                            &hold->places[r]);
     place_share_hold(hold->tenant, hold, false);
     enum err err = explain(placer, &hold->job, now, arena, out);
     for (uint32_t r = 0; r < hold->nodes; r++)
-        place_node_take(&hold->site->nodes[hold->places[r].node], hold->cpu_milli, hold->mem_bytes,
-                        &hold->places[r]);
+        if (hold->places[r].node < site->node_count)
+            place_node_take(&site->nodes[hold->places[r].node], hold->cpu_milli, hold->mem_bytes,
+                            &hold->places[r]);
     place_share_hold(hold->tenant, hold, true);
     if (err != ERR_OK)
         return err;
@@ -122,11 +132,13 @@ enum err placer_explain(struct placer *placer, struct job_id job, struct now now
     enum err err = explain(placer, &queued->job, now, arena, &explanation);
     if (err != ERR_OK)
         return err;
-    uint64_t core_ms;
-    queue_ahead(placer, queued->group, &explanation.queue_position, &core_ms);
+    uint64_t milli_s;
+    queue_ahead(placer, queued, &explanation.queue_position, &milli_s);
     if (explanation.has_eta) /* the work ahead, were it spread over all that is open */
-        explanation.eta_high.ms += (int64_t)(core_ms / capacity_milli(placer) * 1000);
-    if (explanation.verdict == PLACE_NOW && explanation.queue_position > 1)
+        explanation.eta_high = eta_later(explanation.eta_high, milli_s, capacity_milli(placer));
+    bool is_held_back =
+        explanation.queue_position > 1 || !place_array_is_open(placer, queued->job.spec);
+    if (explanation.verdict == PLACE_NOW && is_held_back)
         explanation.verdict = PLACE_LATER;
     *out = explanation;
     return ERR_OK;

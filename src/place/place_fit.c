@@ -7,12 +7,7 @@
 
 struct place_site *place_site_find(struct placer *placer, struct site_id id)
 {
-    for (size_t i = 0; i < placer->sites.len; i++) {
-        struct place_site *site = *(struct place_site **)vector_at(&placer->sites, i);
-        if (id_is_equal(site->site.id.id, id.id))
-            return site;
-    }
-    return NULL;
+    return idmap_get(&placer->sites_by_id, id.id);
 }
 
 const struct region *place_region_find(const struct placer *placer, struct slice name)
@@ -32,10 +27,19 @@ static const struct link *link_named(const struct placer *placer, struct slice a
         a = b;
         b = swap;
     }
-    for (size_t i = 0; i < placer->links.len; i++) {
-        const struct place_link *at = *(struct place_link **)vector_at(&placer->links, i);
-        if (slice_is_equal(at->link.a, a) && slice_is_equal(at->link.b, b))
+    size_t low = 0, high = placer->links.len;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        const struct place_link *at = *(struct place_link **)vector_at(&placer->links, middle);
+        int order = slice_compare(at->link.a, a);
+        if (order == 0)
+            order = slice_compare(at->link.b, b);
+        if (order == 0)
             return &at->link;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return NULL;
 }
@@ -79,7 +83,7 @@ static enum place_filter filter_placement(struct placer *placer, const struct pl
                                           const struct place_job *job, struct place_site_line *line)
 {
     const struct job_placement *want = &job->spec->placement;
-    const struct region *region = place_region_find(placer, site->site.region);
+    const struct region *region = site->region;
     struct slice jurisdiction = site_jurisdiction(site, region);
     if (want->jurisdictions.count > 0 && !list_has(&want->jurisdictions, jurisdiction))
         return removed(line, FILTER_JURISDICTION, jurisdiction, 0, 0);
@@ -151,14 +155,13 @@ static enum place_filter filter_shape(struct placer *placer, const struct place_
     return FILTER_NONE;
 }
 
-static enum place_filter filter_restore(struct placer *placer, const struct place_site *site,
-                                        const struct place_job *job,
+static enum place_filter filter_restore(const struct place_site *site, const struct place_job *job,
                                         const struct job_variant *variant,
                                         struct place_site_line *line)
 {
     if (!job->has_restore)
         return FILTER_NONE;
-    const struct region *region = place_region_find(placer, site->site.region);
+    const struct region *region = site->region;
     if (job->restore_runtime != variant->runtime)
         return removed(line, FILTER_RESTORE, slice_of(runtime_name(job->restore_runtime)), 0, 0);
     if (job->restore_world_size != 0 && job->restore_world_size != job->spec->num_nodes)
@@ -180,7 +183,7 @@ enum place_filter place_filter_static(struct placer *placer, const struct place_
     if (filter == FILTER_NONE)
         filter = filter_shape(placer, site, job, variant, line);
     if (filter == FILTER_NONE)
-        filter = filter_restore(placer, site, job, variant, line);
+        filter = filter_restore(site, job, variant, line);
     if (filter == FILTER_NONE && job->spec->placement.provenance == PROVENANCE_DOMESTIC_ONLY &&
         (variant->runtime == RUNTIME_CUDA || variant->runtime == RUNTIME_ROCM))
         filter = removed(line, FILTER_PROVENANCE, slice_of(runtime_name(variant->runtime)), 0, 0);
@@ -203,6 +206,17 @@ enum place_filter place_filter_quota(const struct place_tenant *tenant, const st
                            tenant->accelerators_held + devices, quota->accelerators.value);
     }
     return FILTER_NONE;
+}
+
+struct slice place_model(const struct placer *placer, const struct place_site *site,
+                         const struct job_variant *variant)
+{
+    if (variant->accelerator.len > 0 || variant->accelerators == 0)
+        return variant->accelerator;
+    for (uint32_t i = 0; i < site->node_count; i++)
+        if (node_suits(&site->nodes[i], placer, variant))
+            return slice_of(*(char **)vector_at(&placer->names, site->nodes[i].accelerator));
+    return variant->accelerator;
 }
 
 /* ---- nodes */
@@ -232,8 +246,9 @@ uint16_t place_node_devices_free(const struct place_node *node)
 static uint16_t place_mask(const struct rank_place *place)
 {
     uint16_t mask = 0;
-    for (uint8_t i = 0; i < place->device_count; i++)
-        mask |= (uint16_t)(1u << place->devices[i]);
+    for (uint8_t i = 0; i < place->device_count && i < RANK_DEVICES_MAX; i++)
+        if (place->devices[i] < RANK_DEVICES_MAX)
+            mask |= (uint16_t)(1u << place->devices[i]);
     return mask;
 }
 
@@ -253,13 +268,64 @@ void place_node_give(struct place_node *node, uint32_t cpu_milli, uint64_t mem_b
     node->devices_used &= (uint16_t)~place_mask(place);
 }
 
+void place_site_changed(struct placer *placer, struct place_site *site)
+{
+    site->stamp = ++placer->stamp;
+    site->room.is_known = false;
+}
+
+static void room_measure(struct place_site *site)
+{
+    site->room = (struct place_room){
+        .is_known = true, .first_end_ms = INT64_MAX, .last_since_ms = INT64_MIN};
+    for (const struct place_hold *hold = site->holds; hold != NULL; hold = hold->site_next) {
+        int64_t since_ms = hold->since.us / 1000, end_ms = since_ms + hold->limit.ms;
+        if (since_ms > site->room.last_since_ms)
+            site->room.last_since_ms = since_ms;
+        if (end_ms < site->room.first_end_ms)
+            site->room.first_end_ms = end_ms;
+    }
+    for (uint32_t n = 0; n < site->node_count; n++) {
+        const struct place_node *node = &site->nodes[n];
+        uint32_t cpu_milli = place_node_cpu_free(node);
+        uint64_t mem_bytes = place_node_mem_free(node);
+        uint32_t devices = (uint32_t)__builtin_popcount(place_node_devices_free(node));
+        if (cpu_milli > site->room.cpu_milli)
+            site->room.cpu_milli = cpu_milli;
+        if (mem_bytes > site->room.mem_bytes)
+            site->room.mem_bytes = mem_bytes;
+        if (devices > site->room.devices)
+            site->room.devices = devices;
+    }
+}
+
+bool place_site_has_room(struct place_site *site, const struct job_spec *spec, uint32_t variant)
+{
+    if (!site->room.is_known)
+        room_measure(site);
+    return site->is_open && site->room.cpu_milli >= spec->cpu_milli &&
+           site->room.mem_bytes >= spec->mem_bytes &&
+           site->room.devices >= spec->variants[variant].accelerators;
+}
+
+int64_t place_site_not_before(struct place_site *site, const struct job_spec *spec, int64_t now_ms)
+{
+    for (uint32_t v = 0; v < spec->variant_count; v++)
+        if (place_site_has_room(site, spec, v))
+            return now_ms;
+    if (!site->room.is_known)
+        room_measure(site);
+    bool is_sure = site->room.first_end_ms > now_ms && site->room.last_since_ms <= now_ms;
+    return is_sure ? site->room.first_end_ms : now_ms;
+}
+
 static bool is_reserved(const struct placer *placer, const struct place_site *site, uint32_t node,
-                        int64_t end_ms, const struct job_id *self)
+                        int64_t end_ms, struct job_id self)
 {
     for (uint32_t r = 0; r < placer->reservation_count; r++) {
         const struct place_reservation *reservation = &placer->reservations[r];
         if (reservation->site != site || end_ms <= reservation->start_ms ||
-            (self != NULL && id_is_equal(reservation->job.id, self->id)))
+            id_is_equal(reservation->job.id, self.id))
             continue;
         for (uint32_t i = 0; i < reservation->nodes_reserved; i++)
             if (reservation->nodes[i] == node)
@@ -295,12 +361,12 @@ static void take_devices(const struct place_node *node, uint32_t count, struct r
 }
 
 bool place_fit_nodes(const struct placer *placer, const struct place_site *site,
-                     const struct place_node *nodes, const struct job_spec *spec,
-                     uint32_t variant_index, int64_t now_ms, bool mind_reservations,
-                     const struct job_id *self, struct rank_place *out_places)
+                     const struct place_node *nodes, const struct place_job *job,
+                     uint32_t variant_index, int64_t now_ms, struct rank_place *out_places)
 {
+    const struct job_spec *spec = job->spec;
     const struct job_variant *variant = &spec->variants[variant_index];
-    int64_t end_ms = now_ms + place_limit(placer, spec).ms;
+    int64_t end_ms = now_ms + place_limit(placer, job).ms;
     uint64_t chosen[(SITE_NODES_MAX + 63) / 64];
     memset(chosen, 0, ((site->node_count + 63) / 64) * sizeof(chosen[0]));
     for (uint32_t rank = 0; rank < spec->num_nodes; rank++) {
@@ -310,8 +376,7 @@ bool place_fit_nodes(const struct placer *placer, const struct place_site *site,
             if ((chosen[n / 64] >> (n % 64)) & 1 || !node_fits(placer, &nodes[n], spec, variant))
                 continue;
             uint64_t left = leftover(&nodes[n], spec, variant);
-            if (left >= best_left ||
-                (mind_reservations && is_reserved(placer, site, n, end_ms, self)))
+            if (left >= best_left || is_reserved(placer, site, n, end_ms, job->id))
                 continue;
             best = n;
             best_left = left;
@@ -340,46 +405,64 @@ static int ending_compare(const void *a, const void *b)
     return id_compare(x->hold->job.id.id, y->hold->job.id.id);
 }
 
-static size_t endings_of(struct placer *placer, const struct place_site *site, int64_t now_ms,
-                         bool at_limit, struct ending *out)
+int64_t place_hold_end(const struct place_hold *hold, int64_t now_ms, bool at_limit,
+                       bool *out_is_sure)
 {
-    size_t count = 0, cursor = 0;
-    void *value;
-    while (idmap_next(&placer->holds, &cursor, NULL, &value) && count < site->hold_count) {
-        const struct place_hold *hold = value;
-        if (hold->site != site)
-            continue;
-        int64_t end = hold->since.us / 1000 + (at_limit ? hold->limit.ms : hold->expected.ms);
-        out[count++] = (struct ending){end > now_ms ? end : now_ms + 1000, hold};
-    }
+    int64_t span = at_limit ? hold->limit.ms : hold->expected.ms;
+    int64_t end = hold->since.us / 1000 + span;
+    *out_is_sure = end > now_ms && end <= now_ms + span;
+    if (end > now_ms + span)
+        return now_ms + span;
+    return end > now_ms ? end : now_ms + 1000;
+}
+
+static size_t endings_of(const struct place_site *site, int64_t now_ms, bool at_limit,
+                         struct ending *out)
+{
+    size_t count = 0;
+    bool is_sure;
+    for (const struct place_hold *hold = site->holds; hold != NULL; hold = hold->site_next)
+        out[count++] = (struct ending){place_hold_end(hold, now_ms, at_limit, &is_sure), hold};
+    ASSERT(count == site->hold_count);
     qsort(out, count, sizeof(*out), ending_compare);
     return count;
+}
+
+/* What is free once holds end one after the other, and when that first suffices. */
+static bool fit_after(struct placer *placer, const struct place_site *site,
+                      const struct place_job *job, uint32_t variant, int64_t now_ms,
+                      struct place_node *nodes, const struct ending *endings, size_t count,
+                      int64_t *out_ms, struct rank_place *out_places)
+{
+    *out_ms = now_ms;
+    bool fits = place_fit_nodes(placer, site, nodes, job, variant, now_ms, out_places);
+    for (size_t i = 0; i < count && !fits; i++) {
+        const struct place_hold *hold = endings[i].hold;
+        for (uint32_t r = 0; r < hold->nodes; r++)
+            if (hold->places[r].node < site->node_count) /* the site may have lost nodes since */
+                place_node_give(&nodes[hold->places[r].node], hold->cpu_milli, hold->mem_bytes,
+                                &hold->places[r]);
+        *out_ms = endings[i].at_ms;
+        if (i + 1 == count || endings[i + 1].at_ms > *out_ms)
+            fits = place_fit_nodes(placer, site, nodes, job, variant, *out_ms, out_places);
+    }
+    return fits;
 }
 
 bool place_fit_when(struct placer *placer, const struct place_site *site,
                     const struct place_job *job, uint32_t variant, int64_t now_ms, bool at_limit,
                     int64_t *out_ms, struct rank_place *out_places)
 {
-    if (!site->is_open)
+    if (!site->is_open || site->node_count == 0)
         return false;
     struct place_node *nodes = calloc(site->node_count, sizeof(*nodes));
     struct ending *endings = calloc(site->hold_count + 1, sizeof(*endings));
     ASSERT(nodes != NULL && endings != NULL);
     memcpy(nodes, site->nodes, site->node_count * sizeof(*nodes));
-    size_t count = endings_of(placer, site, now_ms, at_limit, endings);
-    int64_t at_ms = now_ms;
+    size_t count = endings_of(site, now_ms, at_limit, endings);
+    int64_t at_ms;
     bool fits =
-        place_fit_nodes(placer, site, nodes, job->spec, variant, at_ms, true, &job->id, out_places);
-    for (size_t i = 0; i < count && !fits; i++) {
-        const struct place_hold *hold = endings[i].hold;
-        for (uint32_t r = 0; r < hold->nodes; r++)
-            place_node_give(&nodes[hold->places[r].node], hold->cpu_milli, hold->mem_bytes,
-                            &hold->places[r]);
-        at_ms = endings[i].at_ms;
-        if (i + 1 == count || endings[i + 1].at_ms > at_ms)
-            fits = place_fit_nodes(placer, site, nodes, job->spec, variant, at_ms, true, &job->id,
-                                   out_places);
-    }
+        fit_after(placer, site, job, variant, now_ms, nodes, endings, count, &at_ms, out_places);
     free(nodes);
     free(endings);
     if (fits)

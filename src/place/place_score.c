@@ -5,19 +5,37 @@
 #include "base/assert.h"
 #include "place/place_state.h"
 
-enum { MS_PER_HOUR = 3600000 };
+enum {
+    MS_PER_HOUR = 3600000,
+    PUE_MILLI_MAX = 100000, /* bounds that keep the products below in 64 bits */
+    MBPS_MAX = 1000000000,
+    MBPS_UNKNOWN = 1000, /* planning estimate where a link says nothing */
+};
 
-struct span_ms place_limit(const struct placer *placer, const struct job_spec *spec)
+static int64_t clamp(uint64_t value, int64_t max)
 {
-    if (spec->time_limit.ms > 0)
-        return spec->time_limit;
+    return value < (uint64_t)max ? (int64_t)value : max;
+}
+
+/* Of the spec, else of the nearest tenant upwards, else of the policy. */
+struct span_ms place_limit(const struct placer *placer, const struct place_job *job)
+{
+    if (job->spec->time_limit.ms > 0)
+        return job->spec->time_limit;
+    const struct place_tenant *tenant = place_tenant_find(placer, job->tenant);
+    for (; tenant != NULL; tenant = tenant->parent)
+        if (tenant->tenant.default_time_limit.ms > 0)
+            return tenant->tenant.default_time_limit;
     return placer->policy.default_time_limit.ms > 0 ? placer->policy.default_time_limit
                                                     : SPAN_S(86400);
 }
 
-struct span_ms place_expected(const struct placer *placer, const struct job_spec *spec)
+/* Nobody runs past the limit, whatever was guessed. */
+struct span_ms place_expected(const struct placer *placer, const struct place_job *job)
 {
-    return spec->expected.ms > 0 ? spec->expected : place_limit(placer, spec);
+    struct span_ms limit = place_limit(placer, job);
+    return job->spec->expected.ms > 0 && job->spec->expected.ms < limit.ms ? job->spec->expected
+                                                                           : limit;
 }
 
 static struct money per_hours(struct money per_hour, struct span_ms span)
@@ -33,7 +51,7 @@ static int64_t job_watts(const struct job_spec *spec, const struct job_variant *
         (int64_t)spec->num_nodes * ((int64_t)spec->cpu_milli * PLACE_WATTS_PER_CORE / 1000 +
                                     (int64_t)variant->accelerators * PLACE_WATTS_PER_ACCELERATOR);
     if (region != NULL && region->pue_milli.has)
-        watts = watts * (int64_t)region->pue_milli.value / 1000;
+        watts = watts * clamp(region->pue_milli.value, PUE_MILLI_MAX) / 1000;
     return watts;
 }
 
@@ -41,17 +59,17 @@ static void score_energy(const struct placer *placer, const struct place_site *s
                          const struct job_spec *spec, const struct job_variant *variant,
                          struct span_ms runs, struct place_score *score)
 {
-    const struct region *region = place_region_find(placer, site->site.region);
+    const struct region *region = site->region;
     if (region == NULL)
         return;
-    int64_t watt_ms = job_watts(spec, variant, region) * (runs.ms / 1000);
+    int64_t watt_s = job_watts(spec, variant, region) * (runs.ms / 1000);
     if (!site->site.ask_includes_energy && region->price_per_kwh.has)
-        score->energy = money_scale_saturated(region->price_per_kwh.value, watt_ms, 3600000);
+        score->energy = money_scale_saturated(region->price_per_kwh.value, watt_s, 3600000);
     if (region->carbon_mg_per_kwh.has && placer->policy.carbon_price_per_tonne.has) {
         struct money per_kwh =
             money_scale_saturated(placer->policy.carbon_price_per_tonne.value,
-                                  (int64_t)region->carbon_mg_per_kwh.value, 1000000000);
-        score->carbon = money_scale_saturated(per_kwh, watt_ms, 3600000);
+                                  clamp(region->carbon_mg_per_kwh.value, INT64_MAX), 1000000000);
+        score->carbon = money_scale_saturated(per_kwh, watt_s, 3600000);
     }
 }
 
@@ -64,10 +82,11 @@ static void score_staging(struct placer *placer, const struct place_site *site,
         return;
     struct place_site *from = place_site_find(placer, job->restore_site);
     const struct link *link = from == NULL ? NULL : place_link_find(placer, from, site);
-    uint64_t mbps = link != NULL && link->bandwidth_mbps.has && link->bandwidth_mbps.value > 0
-                        ? link->bandwidth_mbps.value
-                        : 1000;
-    int64_t ms = (int64_t)(job->restore_bytes / (mbps * 125)); /* Mbit/s = 125 bytes a ms */
+    int64_t mbps = link != NULL && link->bandwidth_mbps.has && link->bandwidth_mbps.value > 0
+                       ? clamp(link->bandwidth_mbps.value, MBPS_MAX)
+                       : MBPS_UNKNOWN;
+    int64_t ms = clamp(job->restore_bytes / (uint64_t)(mbps * 125), /* 1 Mbit/s: 125 bytes a ms */
+                       INT64_MAX);
     score->staging =
         per_hours(placer->policy.time_value_per_hour[job->spec->priority], SPAN_MS(ms));
     struct maybe_money egress = link != NULL && link->egress_per_gb.has
@@ -87,9 +106,11 @@ static void score_fragments(const struct place_site *site, const struct job_spec
     if (variant->accelerators == 0 || places == NULL)
         return;
     int64_t left = 0, held = (int64_t)variant->accelerators * spec->num_nodes;
-    for (uint32_t r = 0; r < spec->num_nodes; r++)
-        left += __builtin_popcount(place_node_devices_free(&site->nodes[places[r].node])) -
-                (int64_t)variant->accelerators;
+    for (uint32_t r = 0; r < spec->num_nodes; r++) {
+        int64_t spare = __builtin_popcount(place_node_devices_free(&site->nodes[places[r].node])) -
+                        (int64_t)variant->accelerators;
+        left += spare > 0 ? spare : 0; /* below: they are taken now and will be free by then */
+    }
     struct money whole = per_hours(ask_per_hour, runs);
     score->fragmentation = money_scale_saturated(whole, left * PLACE_FRAGMENT_PERCENT, held * 100);
 }
@@ -101,9 +122,9 @@ bool place_score_site(struct placer *placer, const struct place_site *site,
 {
     const struct job_spec *spec = job->spec;
     const struct job_variant *variant = &spec->variants[variant_index];
-    const struct region *region = place_region_find(placer, site->site.region);
-    struct slice model = variant->accelerator;
-    if (model.len == 0 && variant->accelerators > 0 && places != NULL)
+    const struct region *region = site->region;
+    struct slice model = place_model(placer, site, variant);
+    if (variant->accelerators > 0 && places != NULL)
         model =
             slice_of(*(char **)vector_at(&placer->names, site->nodes[places[0].node].accelerator));
     struct maybe_money ask = site_gang_ask_per_hour(&site->site, model, variant->accelerators,
@@ -111,7 +132,7 @@ bool place_score_site(struct placer *placer, const struct place_site *site,
     if (!ask.has)
         return false;
     struct place_score score = {0};
-    struct span_ms runs = place_expected(placer, spec);
+    struct span_ms runs = place_expected(placer, job);
     score.ask = per_hours(ask.value, runs);
     score_energy(placer, site, spec, variant, runs, &score);
     score_staging(placer, site, job, &score);
