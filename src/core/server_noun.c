@@ -305,20 +305,46 @@ enum err noun_put(struct step *step, const struct doc_value *value, struct slice
     }
 }
 
-/* The placer keeps regions, tenants and links until the next start: nothing refers to them. */
+static void link_delete(struct server_core *core, struct slice key)
+{
+    struct server_link *link = strmap_remove(&core->links, key);
+    if (link == NULL)
+        return;
+    placer_link_remove(core->placer, link->value.a, link->value.b);
+    arena_deinit(&link->arena);
+    free(link);
+}
+
+static void tenant_delete(struct server_core *core, struct tenant_id id)
+{
+    struct server_tenant *tenant = idmap_remove(&core->tenants, id.id);
+    if (tenant == NULL)
+        return;
+    enum err err = placer_tenant_remove(core->placer, id);
+    ASSERT(err == ERR_OK); /* noun_delete_check saw no work of it and nothing below it */
+    tenant_free(tenant);
+}
+
+static void site_delete(struct server_core *core, struct site_id id)
+{
+    struct server_site *site = idmap_remove(&core->sites, id.id);
+    if (site == NULL)
+        return;
+    placer_site_remove(core->placer, site->id);
+    core->sites_lost -= site->is_lost;
+    site_free(core, site);
+}
+
 void noun_delete(struct server_core *core, enum doc_kind kind, struct slice id)
 {
     struct id key;
-    if (kind == DOC_SITE && id_parse(id, ID_PREFIX_SITE, &key) == ERR_OK) {
-        struct server_site *site = idmap_remove(&core->sites, key);
-        if (site == NULL)
-            return;
-        placer_site_remove(core->placer, site->id);
-        core->sites_lost -= site->is_lost;
-        site_free(core, site);
-    } else if (kind == DOC_TENANT && id_parse(id, ID_PREFIX_TENANT, &key) == ERR_OK) {
-        struct server_tenant *tenant = idmap_remove(&core->tenants, key);
-        if (tenant != NULL)
-            tenant_free(tenant);
-    }
+    core->must_place = true;
+    if (kind == DOC_SITE && id_parse(id, ID_PREFIX_SITE, &key) == ERR_OK)
+        site_delete(core, (struct site_id){key});
+    else if (kind == DOC_TENANT && id_parse(id, ID_PREFIX_TENANT, &key) == ERR_OK)
+        tenant_delete(core, (struct tenant_id){key});
+    else if (kind == DOC_REGION)
+        placer_region_remove(core->placer, id);
+    else if (kind == DOC_LINK)
+        link_delete(core, id);
 }
