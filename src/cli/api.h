@@ -89,5 +89,13 @@ struct api_body {
 void api_body_begin(struct api_body *body); /* opens an object */
 int api_body_end(struct cli *cli, struct api_body *body);
 void api_body_deinit(struct api_body *body);
+/* The flag's text as a member, if it was given. */
+void api_body_text_flag(struct cli *cli, struct api_body *body, const char *flag,
+                        const char *member);
+
+/* "a,b,c"; `none` when there are none. */
+const char *api_words(struct cli *cli, struct json_value array, const char *none);
+/* The name of the item of that id; the id where it is not in the list. */
+struct slice api_name_in(const struct api_list *list, struct slice id);
 
 #endif
