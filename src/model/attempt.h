@@ -1,4 +1,5 @@
-/* An attempt: one try of a job at one site. At most one attempt of a job runs at a time (docs/protocol.md
+/* An attempt: one try of a job at one site. At most one attempt of a job runs at a time
+ * (docs/protocol.md
  * section 4).
  *
  * Server's view, state machine (attempt_can_move holds the table):
