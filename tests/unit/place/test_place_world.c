@@ -514,7 +514,7 @@ static struct naive naive_place(struct world *w, const struct place_job *job,
     for (int s = 0; s < WORLD_SITES; s++)
         for (uint32_t v = 0; w->is_open[s] && v < job->spec->variant_count; v++) {
             const struct job_variant *variant = &job->spec->variants[v];
-            struct slice model = variant->accelerator, node_model;
+            struct slice model = variant->accelerator, node_model = {0};
             int64_t total, spare = naive_fit(w, use[s], job->spec, variant, s, &node_model);
             if (spare < 0 || !is_allowed(w, job, s, v) ||
                 (has_other && id_is_equal(job->avoid.id, w->sites[s].id.id)))
