@@ -53,6 +53,7 @@ static void release_output(struct world *world, struct site_sim *site,
         net_send_request(world, site, output->request_seq, output->bytes);
         break;
     case AGENT_SEND_GATE:
+        check_gate_message(world, site, &output->gate);
         net_send_gate_down(world, site, &output->gate);
         break;
     case AGENT_CALL_ENGINE:

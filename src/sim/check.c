@@ -7,6 +7,8 @@
 #include "sim/world.h"
 #include "wire/spec.h"
 
+enum { REPLY_ARENA_BYTES = 16 << 20 };
+
 /* ---- looking up */
 
 uint32_t job_index(struct world *world, struct job_id id)
@@ -367,11 +369,39 @@ void check_server_commit(struct world *world, struct server_sim *server,
     shadow_apply(world, &server->shadow, server->index == world->primary, change);
 }
 
+static void note_grant(struct world *world, const struct attempt_token *token)
+{
+    uint32_t index = job_index(world, token->job);
+    if (index == JOBS_MAX)
+        return;
+    world->jobs[index].granted = *token;
+    world->jobs[index].granted_at = world->now;
+}
+
+/* Leases that a reply grants: each renewal, and each START. */
+static void note_grants(struct world *world, struct slice bytes)
+{
+    struct arena arena;
+    struct sync_reply reply;
+    if (memmem(bytes.data, bytes.len, "lease", strlen("lease")) == NULL)
+        return;
+    arena_init(&arena, REPLY_ARENA_BYTES);
+    if (sync_reply_decode(bytes, &arena, &reply, NULL) == ERR_OK) {
+        for (uint32_t i = 0; i < reply.renewal_count; i++)
+            note_grant(world, &reply.renewals[i].token);
+        for (uint32_t i = 0; i < reply.command_count; i++)
+            if (reply.commands[i].kind == SYNC_START)
+                note_grant(world, &reply.commands[i].token);
+    }
+    arena_deinit(&arena);
+}
+
 /* What is acknowledged must be durable before the reply leaves. */
 void check_server_reply(struct world *world, struct server_sim *server, uint32_t site,
                         struct slice bytes)
 {
     static const char KEY[] = "\"usage_acked\":";
+    note_grants(world, bytes);
     const char *at = memmem(bytes.data, bytes.len, KEY, sizeof(KEY) - 1);
     uint32_t log = world->sites[site].journal_log;
     if (at == NULL || log == JOURNALS_MAX)

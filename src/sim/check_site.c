@@ -5,6 +5,9 @@
 #include "base/hash.h"
 #include "sim/world.h"
 
+enum { CLOCK_DRIFT_PER_MILLE = 200 };
+#define LEASE_SLACK (50 * MS) /* between a step and its commit */
+
 static const char *token_text(const struct attempt_token *token, char out[ATTEMPT_NAME_MAX])
 {
     attempt_name_format(token, out);
@@ -307,6 +310,37 @@ void check_journal_loaded(struct world *world, struct site_sim *site, uint64_t d
         struct vector *records = &world->journals[site->journal_log].records;
         while (records->len > usage_seq)
             vector_pop(records);
+    }
+}
+
+/* ---- leases */
+
+void check_lease(struct world *world, const struct attempt_token *token, struct span_ms lease,
+                 int64_t end)
+{
+    char name[ATTEMPT_NAME_MAX];
+    uint32_t index = job_index(world, token->job);
+    if (index == JOBS_MAX || !attempt_token_is_equal(&world->jobs[index].granted, token))
+        return;
+    /* The slowest clock that the protocol allows for makes L this long; the server waits longer. */
+    int64_t longest = lease.ms * MS * 1000 / (1000 - CLOCK_DRIFT_PER_MILLE);
+    if (end > world->jobs[index].granted_at + longest + LEASE_SLACK)
+        world_violate(world, "%s holds a lease for longer than a server granted it",
+                      token_text(token, name));
+}
+
+void check_gate_message(struct world *world, const struct site_sim *site,
+                        const struct gate_message *message)
+{
+    if (!message->has_lease || message->lease.ms <= 0)
+        return;
+    for (uint32_t i = 0; i < world->launch_count; i++) {
+        const struct launch *launch = &world->launches[i];
+        if (launch->site != site->index || launch->incarnation != message->incarnation)
+            continue;
+        int64_t left = message->lease.ms * MS * 1000 / (1000 - CLOCK_DRIFT_PER_MILLE);
+        check_lease(world, &message->token, launch->contact.lease, world->now + left);
+        return;
     }
 }
 

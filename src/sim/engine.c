@@ -145,6 +145,10 @@ static void step_rank(struct world *world, struct launch *launch, uint32_t rank,
             break;
         }
     }
+    if (sim->machine.state == SUPERVISOR_RUNNING && launch->contact.policy == CONTACT_LEASE)
+        check_lease(world, &launch->token, launch->contact.lease,
+                    clock_sim_true(&world->sites[launch->site].nodes[sim->node].clock,
+                                   sim->machine.deadline));
     arm_rank(world, launch, rank);
 }
 

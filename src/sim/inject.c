@@ -85,7 +85,7 @@ void faults_plan(struct world *world)
         enum fault_kind kind = pick_kind(world);
         fault_plan_one(world, kind, pick_between(random, FAULTS_BEGIN, FAULTS_END));
     }
-    if (pick_chance(random, 45)) {
+    if (pick_chance(random, world->is_mild ? 75 : 35)) {
         int64_t restore_at = pick_between(random, 12 * SECOND, 80 * SECOND);
         fault_plan_one(world, STEP_BACKUP,
                        pick_between(random, restore_at / 5, restore_at - 50 * MS));
@@ -351,7 +351,7 @@ static bool restore(struct world *world)
     new->shadow = world->backup.shadow;
     new->shadow.epoch = epoch;
     world->primary = new->index;
-    if (world->is_mild && old->process.is_up && pick_chance(&world->random, 70)) {
+    if (world->is_mild && old->process.is_up && pick_chance(&world->random, 85)) {
         old->is_zombie = true; /* nobody has told it yet */
         /* Work ends meanwhile: both will want to start it again. */
         for (int64_t i = pick_between(&world->random, 1, 4); i > 0; i--)

@@ -303,6 +303,8 @@ struct job_truth {
     struct attempt_token token; /* of those */
     uint64_t incarnation;
     uint32_t checkpoints;
+    struct attempt_token granted; /* whose lease a server granted last, */
+    int64_t granted_at;           /* and when, in true time */
 };
 
 struct world {
@@ -488,6 +490,11 @@ void check_journal_commit(struct world *world, struct site_sim *site,
                           const struct journal_change *change);
 void check_server_reply(struct world *world, struct server_sim *server, uint32_t site,
                         struct slice bytes);
+/* A lease that ends at true time `end` must have been granted for so long. */
+void check_lease(struct world *world, const struct attempt_token *token, struct span_ms lease,
+                 int64_t end);
+void check_gate_message(struct world *world, const struct site_sim *site,
+                        const struct gate_message *message);
 void check_engine_submit(struct world *world, struct site_sim *site,
                          const struct attempt_token *token);
 void check_engine_answer(struct world *world, struct site_sim *site, const struct sim_event *event);
