@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "http/problem.h"
 #include "model/words.h"
 #include "server/api.h"
 #include "server/content.h"
