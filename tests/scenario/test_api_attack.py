@@ -47,6 +47,7 @@ def test_bad_bodies_are_refused_with_a_reason_on_every_route_that_takes_one(shar
     assert admin.get("/healthz").status == 200
 
 
+@pytest.mark.quick
 def test_unknown_fields_are_named_with_the_nearest_known_one(shared_server):
     admin = shared_server.admin
     for body, field, nearest in (({**JOB, "retires": 2}, "retires", "retries"),
@@ -213,6 +214,7 @@ def test_requests_that_could_be_read_two_ways_are_refused(shared_server):
 
 # ---- the process
 
+@pytest.mark.quick
 def test_a_second_server_on_the_same_folder_says_so_and_leaves_it_alone(server):
     done = subprocess.run([LQ, "server", "--state", server.state, "--listen", "127.0.0.1:0"], capture_output=True,
                           timeout=30, check=False)

@@ -15,6 +15,7 @@ JOB = {"name": "one", "run": "true", "resources": {"cpus": 1}}
 
 # ---- idempotency
 
+@pytest.mark.quick
 def test_the_same_request_under_a_key_gives_the_same_answer_also_after_a_restart(make_server):
     server = make_server()
     first = server.admin.post("/v1/jobs", JOB, **{"Idempotency-Key": "k1"})
@@ -27,6 +28,7 @@ def test_the_same_request_under_a_key_gives_the_same_answer_also_after_a_restart
     assert len(server.admin.get("/v1/jobs").json()["items"]) == 1
 
 
+@pytest.mark.quick
 def test_another_request_under_a_key_is_refused(shared_server):
     admin = shared_server.admin
     assert admin.post("/v1/jobs", JOB, **{"Idempotency-Key": "k2"}).status == 201
@@ -172,6 +174,7 @@ def read_events(response, count):
     return events
 
 
+@pytest.mark.quick
 def test_events_come_as_they_happen_and_go_on_where_a_reader_stopped(server):
     watcher = server.client(server.admin_token)
     stream = watcher.send("GET", "/v1/events")
@@ -284,6 +287,7 @@ def audit_check(records):
         previous = record["hash"]
 
 
+@pytest.mark.quick
 def test_the_audit_chain_holds_and_every_change_stands_in_it(make_server, folder):
     server = make_server()
     admin = server.admin

@@ -41,6 +41,7 @@ def test_of_many_that_come_with_one_join_token_exactly_one_gets_in(known, folder
         assert sorted(answer.status for answer in answers) == [201] + [403] * 11, answers
 
 
+@pytest.mark.quick
 def test_a_join_token_is_good_once_for_its_site_and_operator_and_time(known, folder):
     site = RawSite(known, folder)
     again = site.join()

@@ -132,6 +132,7 @@ def expected(role, operation, is_stranger=False):
     return 404  # self: the subjects of this test are somebody else's
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("role", ["admin", "operator", "member", "viewer", "auditor"])
 def test_each_role_passes_where_the_table_says_and_nowhere_else(world, role):
     wrong = []
@@ -148,6 +149,7 @@ def test_each_role_passes_where_the_table_says_and_nowhere_else(world, role):
     assert not wrong, "\n".join(map(str, wrong))
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("role", ["operator", "member", "viewer"])
 def test_what_is_anothers_looks_as_if_it_were_not_there(world, role):
     client, nothing = world.strangers[role], "0" * 25 + "1"
@@ -171,6 +173,7 @@ def test_what_is_anothers_looks_as_if_it_were_not_there(world, role):
     assert not wrong, "\n".join(map(str, wrong))
 
 
+@pytest.mark.quick
 def test_nobody_gets_in_without_a_good_token(world):
     server = world.server
     revoked = server.user("revoked", ["admin"])
