@@ -25,18 +25,34 @@ static uint64_t below(struct world *w, uint64_t bound)
     return random_below(&w->random, bound);
 }
 
+/* Draws come one a statement, or from here: the order in which C evaluates the parts of an
+ * expression is the compiler's own, and the world must not be. */
+enum { DRAWS = 16 };
+struct draws {
+    uint64_t at[DRAWS];
+};
+
+static struct draws draw(struct world *w)
+{
+    struct draws draws;
+    for (int i = 0; i < DRAWS; i++)
+        draws.at[i] = below(w, 1u << 30);
+    return draws;
+}
+
 static void region_make(struct world *w, uint32_t i)
 {
-    w->regions[i] =
-        (struct region){.id = {world_id(2, i)},
-                        .name = slice_of(SITE_NAMES[i]),
-                        .role = i == 0   ? ROLE_SERVE
-                                : i == 1 ? ROLE_ANY
-                                         : ROLE_TRAIN,
-                        .jurisdiction = slice_of(i == 2 ? "HK" : "CN"),
-                        .price_per_kwh = {below(w, 4) != 0, {(int64_t)(200000 + below(w, 600000))}},
-                        .carbon_mg_per_kwh = {below(w, 4) != 0, 100000 + below(w, 800000)},
-                        .pue_milli = {below(w, 4) != 0, 1000 + below(w, 600)}};
+    struct draws d = draw(w);
+    w->regions[i] = (struct region){
+        .id = {world_id(2, i)},
+        .name = slice_of(SITE_NAMES[i]),
+        .role = i == 0   ? ROLE_SERVE
+                : i == 1 ? ROLE_ANY
+                         : ROLE_TRAIN,
+        .jurisdiction = slice_of(i == 2 ? "HK" : "CN"),
+        .price_per_kwh = {(d.at[0] % (4)) != 0, {(int64_t)(200000 + (d.at[1] % (600000)))}},
+        .carbon_mg_per_kwh = {(d.at[2] % (4)) != 0, 100000 + (d.at[3] % (800000))},
+        .pue_milli = {(d.at[4] % (4)) != 0, 1000 + (d.at[5] % (600))}};
 }
 
 static void site_make(struct world *w, uint32_t i)
@@ -45,28 +61,30 @@ static void site_make(struct world *w, uint32_t i)
                                            {SLICE_LITERAL("A100"), {12000000}}};
     uint32_t count = i == TINY ? 1 : 2 + (uint32_t)below(w, WORLD_NODES - 1);
     uint64_t kind = below(w, 3); /* without chips, cuda, cann */
+    struct draws d = draw(w);
     for (uint32_t n = 0; n < count; n++) {
-        bool has_chips = kind > 0 && below(w, 4) > 0;
+        struct draws node = draw(w);
+        bool has_chips = kind > 0 && node.at[0] % 4 > 0;
         w->nodes[i][n] = (struct site_node){
             .name = SLICE_LITERAL("n"),
-            .cpu_milli = i == TINY ? 1 : 4000 * (1 + (uint32_t)below(w, 4)),
-            .mem_bytes = i == TINY ? 1 : (UINT64_C(4) << 30) * (1 + below(w, 4)),
+            .cpu_milli = i == TINY ? 1 : 4000 * (1 + (uint32_t)(node.at[1] % 4)),
+            .mem_bytes = i == TINY ? 1 : (UINT64_C(4) << 30) * (1 + node.at[2] % 4),
             .accelerator = has_chips ? slice_of(kind == 1 ? "A100" : "910B") : (struct slice){0},
             .runtime = !has_chips  ? RUNTIME_CPU
                        : kind == 1 ? RUNTIME_CUDA
                                    : RUNTIME_CANN,
-            .accelerator_count = has_chips ? 2 + 2 * (uint32_t)below(w, 4) : 0};
+            .accelerator_count = has_chips ? 2 + 2 * (uint32_t)(node.at[3] % 4) : 0};
         w->seen[i][n] = (struct sync_node){.node = (uint16_t)n};
     }
     w->sites[i] =
         (struct site){.id = {world_id(3, i)},
                       .name = slice_of(SITE_NAMES[i]),
                       .region = slice_of(SITE_NAMES[i]),
-                      .tier = below(w, 8) == 0 ? TIER_EDGE : TIER_HUB,
+                      .tier = d.at[0] % 8 == 0 ? TIER_EDGE : TIER_HUB,
                       .asks = ASKS,
-                      .ask_count = below(w, 6) == 0 ? 1 : 2,
-                      .ask_includes_energy = below(w, 2) == 0,
-                      .ask_per_cpu_hour = {below(w, 8) != 0, {(int64_t)(50000 + below(w, 100000))}},
+                      .ask_count = d.at[1] % 6 == 0 ? 1 : 2,
+                      .ask_includes_energy = d.at[2] % 2 == 0,
+                      .ask_per_cpu_hour = {d.at[3] % 8 != 0, {(int64_t)(50000 + d.at[4] % 100000)}},
                       .nodes = w->nodes[i],
                       .node_count = count};
     w->is_open[i] = true;
@@ -80,12 +98,13 @@ static void variants_make(struct world *w, uint32_t i)
     variants[0] = (struct job_variant){.runtime = RUNTIME_CPU, .run = SLICE_LITERAL("true")};
     if (kind >= 2)
         for (int v = 0; v < 2; v++) {
+            struct draws d = draw(w);
             bool cuda = is_cuda == (v == 0);
             variants[v] = (struct job_variant){
                 .runtime = cuda ? RUNTIME_CUDA : RUNTIME_CANN,
                 .accelerator =
-                    below(w, 2) == 0 ? (struct slice){0} : slice_of(cuda ? "A100" : "910B"),
-                .accelerators = 1 + (uint32_t)below(w, 4),
+                    d.at[0] % 2 == 0 ? (struct slice){0} : slice_of(cuda ? "A100" : "910B"),
+                .accelerators = 1 + (uint32_t)(d.at[1] % 4),
                 .run = SLICE_LITERAL("true")};
         }
     w->specs[i].variants = variants;
@@ -123,17 +142,18 @@ static void placement_make(struct world *w, uint32_t i)
 
 static void spec_make(struct world *w, uint32_t i)
 {
+    struct draws d = draw(w);
     w->specs[i] = (struct job_spec){
         .name = SLICE_LITERAL("j"),
-        .num_nodes = below(w, 3) > 0 ? 1 : 1 + (uint32_t)below(w, 4),
-        .cpu_milli = 500 * (1 + (uint32_t)below(w, 16)),
-        .mem_bytes = (UINT64_C(1) << 30) * (1 + below(w, 6)),
+        .num_nodes = (d.at[0] % (3)) > 0 ? 1 : 1 + (uint32_t)(d.at[1] % (4)),
+        .cpu_milli = 500 * (1 + (uint32_t)(d.at[2] % (16))),
+        .mem_bytes = (UINT64_C(1) << 30) * (1 + (d.at[3] % (6))),
         .array_count = 1,
-        .array_parallel_max = below(w, 6) == 0 ? 1 + (uint32_t)below(w, 3) : 0,
-        .priority = below(w, 2) == 0 ? PRIORITY_STANDARD : (enum priority_class)below(w, 3),
-        .time_limit = SPAN_S(below(w, 5) == 0 ? 0 : 60 * (1 + (int64_t)below(w, 60))),
-        .expected = SPAN_S(below(w, 2) == 0 ? 0 : 60 * (1 + (int64_t)below(w, 60))),
-        .budget = {below(w, 8) == 0 ? (int64_t)below(w, 20000000) : 0}};
+        .array_parallel_max = (d.at[4] % (6)) == 0 ? 1 + (uint32_t)(d.at[5] % (3)) : 0,
+        .priority = (d.at[6] % (2)) == 0 ? PRIORITY_STANDARD : (enum priority_class)(d.at[7] % (3)),
+        .time_limit = SPAN_S((d.at[8] % (5)) == 0 ? 0 : 60 * (1 + (int64_t)(d.at[9] % (60)))),
+        .expected = SPAN_S((d.at[10] % (2)) == 0 ? 0 : 60 * (1 + (int64_t)(d.at[11] % (60)))),
+        .budget = {(d.at[12] % (8)) == 0 ? (int64_t)(d.at[13] % (20000000)) : 0}};
     variants_make(w, i);
     placement_make(w, i);
 }
@@ -141,14 +161,17 @@ static void spec_make(struct world *w, uint32_t i)
 static void links_make(struct world *w)
 {
     for (uint32_t a = 0; a < TINY; a++)
-        for (uint32_t b = a + 1; b < TINY; b++)
-            if (below(w, 4) > 0)
-                w->links[w->link_count++] = (struct link){
-                    .a = slice_of(SITE_NAMES[a]),
-                    .b = slice_of(SITE_NAMES[b]),
-                    .rtt_us = 1000 * (1 + below(w, 60)),
-                    .bandwidth_mbps = {below(w, 2) == 0, 100 + below(w, 9000)},
-                    .egress_per_gb = {below(w, 2) == 0, {(int64_t)(10000 + below(w, 90000))}}};
+        for (uint32_t b = a + 1; b < TINY; b++) {
+            struct draws d = draw(w);
+            if (d.at[0] % 4 == 0)
+                continue;
+            w->links[w->link_count++] = (struct link){
+                .a = slice_of(SITE_NAMES[a]),
+                .b = slice_of(SITE_NAMES[b]),
+                .rtt_us = 1000 * (1 + d.at[1] % 60),
+                .bandwidth_mbps = {d.at[2] % 2 == 0, 100 + d.at[3] % 9000},
+                .egress_per_gb = {d.at[4] % 2 == 0, {(int64_t)(10000 + d.at[5] % 90000)}}};
+        }
 }
 
 static void tenants_make(struct world *w)
