@@ -259,6 +259,7 @@ class Net(Network):
 
     def stop(self):
         failures = []
+        self.admin.close()  # a server that ends lingers for clients that hold idle connections
         for process in [*[agent for agent in self.agents.values() if agent.is_alive()], self.server]:
             if process is self.server and self.server.process.process.poll() is not None:
                 continue

@@ -225,14 +225,14 @@ def test_programs_see_nothing_of_each_other_or_of_the_agent(net):
     net.wait_running(other)
     job = net.submit("""
         cat /proc/*/environ /proc/*/cmdline 2>/dev/null | tr '\\0' '\\n' | sort -u
-        find / -name "private-of*" -o -name journal.db -o -name agent.key -o -name supervise.sock 2>/dev/null
+        find / -xdev -maxdepth 4 -name "private-of*" -o -name journal.db -o -name agent.key -o -name supervise.sock 2>/dev/null
         kill -9 -1; echo alive
         cat /etc/shadow; mount -t tmpfs x /mnt; chroot /; unshare -U true; mknod x b 8 0; ls -la /proc/1/root/root
         : >/proc/sys/kernel/hostname
     """, name="curious")
     net.wait_job(job)
     log = net.log(job)
-    for forbidden in ("token-of-another", "journal.db", "agent.key", "supervise.sock", "private-of-another", "root:"):
+    for forbidden in ("token-of-another", "journal.db", "agent.key", "supervise.sock", "private-of-another", "root:*", "root:$", "root:!"):
         assert forbidden not in log, (forbidden, log)
     assert net.job(other)["state"] == "active"
     assert net.wait_job(other)["state"] == "succeeded"

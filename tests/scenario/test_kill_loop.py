@@ -49,7 +49,7 @@ class Story:
     def kill_one(self):
         sites = list(self.net.agents.values())
         site = self.random.choice(sites)
-        what = self.random.choices(["server", "agent", "both", "all", "site"], [3, 4, 3, 1, 1 if self.is_lease else 0])[0]
+        what = self.random.choices(["server", "agent", "both", "all", "site"], [3, 4, 3, 1, 3 if self.is_lease else 0])[0]
         self.kills[what] = self.kills.get(what, 0) + 1
         dead = sites if what == "all" else [] if what == "server" else [site]
         if what in ("server", "both", "all"):

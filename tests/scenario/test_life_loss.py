@@ -175,7 +175,8 @@ def test_a_lease_ends_the_work_at_a_site_that_lost_its_agent_before_the_next_beg
     evidence.no_double()
     net.admin.post(f"/v1/jobs/{job}:cancel")
     net.wait_job(job)
-    net.agents["alpha"].start()
+    alpha = net.agents["alpha"].start()
+    net.wait(lambda: [record for record in net.usage() if record["site"] == alpha.id], 20, "what alpha has metered")
     books(net)
 
 
