@@ -230,10 +230,9 @@ def test_programs_see_nothing_of_each_other_or_of_the_agent(net):
         cat /etc/shadow; mount -t tmpfs x /mnt; chroot /; unshare -U true; mknod x b 8 0; ls -la /proc/1/root/root
         : >/proc/sys/kernel/hostname
     """, name="curious")
-    net.wait_job(job)
+    net.wait_job(job, seconds=100)
     log = net.log(job)
     for forbidden in ("token-of-another", "journal.db", "agent.key", "supervise.sock", "private-of-another", "root:*", "root:$", "root:!"):
         assert forbidden not in log, (forbidden, log)
-    assert net.job(other)["state"] == "active"
-    assert net.wait_job(other)["state"] == "succeeded"
+    assert net.wait_job(other)["state"] == "succeeded"  # nobody killed it
     healthy(net)
