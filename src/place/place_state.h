@@ -31,7 +31,7 @@ enum {
     PLACE_LINKS_MAX = 65536,
     PLACE_JOBS_MAX = 4194304,
     PLACE_NAMES_MAX = 65535,
-    PLACE_TRIES_MAX = 64,   /* shapes that may fail at a version before the rest waits */
+    PLACE_TRIES_MAX = 64,    /* shapes that may fail at a version before the rest waits */
     PLACE_VISITS_MAX = 1024, /* groups passed at a version before the rest waits */
     PLACE_REST_MS = 20,      /* until a scan that was cut short goes on, were nothing to happen */
     PLACE_GROWN_MAX = 64,    /* sites remembered to have grown */
