@@ -231,6 +231,8 @@ struct world *world_make(uint64_t seed)
 void world_free(struct world *w)
 {
     placer_destroy(w->placer);
+    for (uint32_t i = 0; i < w->job_count; i++)
+        free(w->jobs[i].decision);
     free(w);
 }
 
@@ -253,7 +255,7 @@ struct placer *world_rebuild(struct world *w)
     for (uint32_t i = w->job_count; i > 0; i--) {
         const struct world_job *job = &w->jobs[i - 1];
         if (job->state == WORLD_JOB_HELD)
-            ASSERT(placer_hold(placer, &job->job, &job->decision, job->since) == ERR_OK);
+            ASSERT(placer_hold(placer, &job->job, job->decision, job->since) == ERR_OK);
         else if (job->state == WORLD_JOB_QUEUED)
             ASSERT(placer_job_put(placer, &job->job) == ERR_OK);
     }
@@ -296,7 +298,9 @@ void world_held(struct world *w, const struct place_decision *decision)
     struct world_job *job = world_job_of(w, decision->job);
     ASSERT(job != NULL && job->state == WORLD_JOB_QUEUED);
     job->state = WORLD_JOB_HELD;
-    job->decision = *decision;
+    job->decision = malloc(sizeof(*job->decision));
+    ASSERT(job->decision != NULL);
+    *job->decision = *decision;
     job->since = w->now.wall;
 }
 
@@ -304,6 +308,8 @@ void world_release(struct world *w, struct world_job *job)
 {
     ASSERT(job->state == WORLD_JOB_HELD);
     placer_release(w->placer, job->job.id, w->now.wall);
+    free(job->decision);
+    job->decision = NULL;
     job->state = WORLD_JOB_GONE;
 }
 

@@ -20,7 +20,7 @@ enum world_job_state { WORLD_JOB_NONE, WORLD_JOB_QUEUED, WORLD_JOB_HELD, WORLD_J
 struct world_job {
     enum world_job_state state;
     struct place_job job;
-    struct place_decision decision; /* held */
+    struct place_decision *decision; /* of a held one; large */
     struct wall_us since;
 };
 
