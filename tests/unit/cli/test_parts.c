@@ -205,7 +205,7 @@ static void only_our_own_supervisors_are_reaped(void **state)
     assert_true(child >= 0);
     if (child == 0) {
         /* Named and placed like one, but another program. */
-        execl("/bin/sh", "lq", "-c", "sleep 30", "supervise", "/nowhere/site/attempts",
+        execl("/bin/sh", "lq", "-c", "exec sleep 30", "supervise", "/nowhere/site/attempts",
               (char *)NULL);
         _exit(127);
     }
