@@ -396,8 +396,8 @@ void host_launch_prepare(struct host_call *call)
     call->nodes = 0;
     if (is_there_already(call))
         return;
-    call->answer = (struct drive_answer){
-        .call = DRIVE_SUBMIT, .token = call->answer.token, .kind = DRIVE_ACCEPTED};
+    /* The loop reads call and token meanwhile (is_starting): they are left alone. */
+    call->answer.kind = DRIVE_ACCEPTED;
     while (call->incarnation == 0)
         if (entropy_fill(&call->incarnation, sizeof(call->incarnation)) != ERR_OK) {
             (void)!refuse(&launch, OUTCOME_BAD_ENVIRONMENT, "the machine gives no entropy");
