@@ -159,6 +159,10 @@ void value_need_id(struct value_reader *reader, const char *name, const char *pr
 {
     if (reader->err == ERR_OK)
         reader->err = json_get_id(reader->object, name, prefix, out, reader->fault);
+    if (reader->err == ERR_OK &&
+        id_is_none(*out)) /* all zero means none: it would not be written again */
+        reader->err = json_refuse_member(reader->object, name, reader->fault, ERR_INVALID,
+                                         "must not be the id that means none");
 }
 
 void value_opt_id(struct value_reader *reader, const char *name, const char *prefix, struct id *out)
