@@ -290,10 +290,12 @@ static int call(struct cli *cli, const char *method, const char *target, struct 
     for (size_t i = 0; i < response.header_count; i++)
         if (http1_is_name_equal(response.headers[i].name, "etag"))
             out->etag = arena_text(&cli->arena, response.headers[i].value);
-    if (response.body.len > 0 &&
-        json_parse(response.body, &JSON_LIMITS_FILE, &out->document, &fault) == ERR_OK)
-        out->root = json_root(out->document);
-    return EXIT_DONE;
+    struct json_document *document;
+    if (response.body.len == 0 ||
+        json_parse(response.body, &JSON_LIMITS_FILE, &document, &fault) != ERR_OK)
+        return EXIT_DONE;
+    out->root = json_root(document);
+    return api_keep(cli, document);
 }
 
 int api_call(struct cli *cli, const char *method, const char *target, struct slice body,

@@ -12,9 +12,8 @@ enum { API_TARGET_MAX = 4096, API_ITEMS_MAX = 1 << 20, API_PAGE = 1000 };
 struct api_reply {
     int status;
     struct slice body;
-    struct json_document *document; /* NULL when the body is no JSON; freed with the process */
-    struct json_value root;
-    const char *etag; /* as sent, quotes included; NULL: none */
+    struct json_value root; /* none when the body is no JSON; lives as long as the arena */
+    const char *etag;       /* as sent, quotes included; NULL: none */
 };
 
 /* Where the configuration is kept: $LQ_HOME, else ~/.config/lingqu. In the arena; NULL: no home. */
@@ -46,7 +45,7 @@ int api_print(const struct api_reply *reply);
 /* A list, page by page: at most `limit` items (0: all up to API_ITEMS_MAX). `target` has no limit
  * and no cursor in it. */
 struct api_list {
-    struct json_value *items; /* live as long as the process */
+    struct json_value *items; /* live as long as the arena */
     size_t count;
     bool has_more; /* `limit` cut it off */
 };
@@ -63,6 +62,12 @@ struct api_blame {
     const char *path;
     struct json_value root;
 };
+/* The document lives as long as cli->arena from now on; on an error it is destroyed at once, and
+ * told.
+ */
+int api_keep(struct cli *cli, struct json_document *document);
+/* Destroys what was kept: just before the arena's end. */
+void api_kept_destroy(struct cli *cli);
 /* Runs the loop for that long. */
 void cli_pause(struct cli *cli, struct span_ms span);
 /* Tells a problem answer; returns the exit code. */

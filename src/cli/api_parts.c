@@ -37,6 +37,30 @@ const char *api_escape(struct cli *cli, const char *text)
     return copy;
 }
 
+struct api_kept {
+    struct json_document *document;
+    struct api_kept *next;
+};
+
+int api_keep(struct cli *cli, struct json_document *document)
+{
+    struct api_kept *kept = arena_alloc(&cli->arena, sizeof(*kept));
+    if (kept == NULL) {
+        json_document_destroy(document);
+        return cli_fail(cli, EXIT_FAILED, "out of memory");
+    }
+    *kept = (struct api_kept){document, cli->kept};
+    cli->kept = kept;
+    return EXIT_DONE;
+}
+
+void api_kept_destroy(struct cli *cli)
+{
+    for (struct api_kept *kept = cli->kept; kept != NULL; kept = kept->next)
+        json_document_destroy(kept->document);
+    cli->kept = NULL;
+}
+
 struct slice api_string(struct json_value object, const char *name)
 {
     struct slice text = {0};

@@ -86,6 +86,7 @@ struct cli {
     uint32_t columns, rows;                      /* of the terminal */
     char *program;                               /* absolute path of this program */
     struct arena arena;
+    struct api_kept *kept; /* of api.h: documents that go with the arena */
     struct cli_config config;
     bool has_config;
     const void *blame; /* of api.h: whose fields the server's complaints are about; NULL: none */

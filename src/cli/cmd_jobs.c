@@ -64,7 +64,7 @@ void explanation_print(struct cli *cli, struct json_value root)
     printf("%.*s\n", SLICE_ARG(safe_string(cli, root, "sentence")));
 }
 
-/* A job file, read; it lives as long as the process. */
+/* A job file, read; it lives as long as the arena. */
 static int job_read(struct cli *cli, const char *path, struct api_blame *out)
 {
     struct fault fault = {0};
@@ -78,7 +78,7 @@ static int job_read(struct cli *cli, const char *path, struct api_blame *out)
         return cli_fail_fault(cli, err == ERR_NOT_FOUND ? EXIT_NOT_FOUND : EXIT_USAGE, path,
                               &fault);
     *out = (struct api_blame){path, json_root(document)};
-    return EXIT_DONE;
+    return api_keep(cli, document);
 }
 
 static int follow(struct cli *cli, const char *id);

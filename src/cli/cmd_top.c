@@ -169,11 +169,15 @@ static int top(struct cli *cli)
     while (!top.is_over) {
         /* A look's memory goes when it is over, but the configuration lives at the arena's start.
          */
-        struct arena kept = cli->arena;
+        struct arena first = cli->arena;
+        struct api_kept *first_kept = cli->kept;
         arena_init(&cli->arena, CLI_ARENA_BYTES_MAX);
+        cli->kept = NULL;
         code = look(cli, rows);
+        api_kept_destroy(cli);
         arena_deinit(&cli->arena);
-        cli->arena = kept;
+        cli->arena = first;
+        cli->kept = first_kept;
         cli_size(cli);
         if (code != EXIT_DONE && code != EXIT_UNREACHABLE)
             break;

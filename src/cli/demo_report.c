@@ -73,10 +73,8 @@ static int jobs_collect(struct demo *demo)
         code = api_call(cli, "GET",
                         api_target(cli, "/v1/jobs/%.*s", SLICE_ARG(api_string(it.value, "id"))),
                         (struct slice){0}, &one);
-        if (code == EXIT_DONE) {
+        if (code == EXIT_DONE)
             job_take(demo, one.root);
-            json_document_destroy(one.document);
-        }
     }
     demo->summary.lost = demo->summary.submitted > seen ? demo->summary.submitted - seen : 0;
     return code;

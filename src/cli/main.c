@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/api.h"
 #include "cli/commands.h"
 #include "http/client.h"
 #include "port/loop.h"
@@ -86,6 +87,7 @@ static void cli_deinit(struct cli *cli)
     tls_context_release(cli->tls);
     loop_destroy(cli->loop);
     free(cli->program);
+    api_kept_destroy(cli);
     arena_deinit(&cli->arena);
 }
 
