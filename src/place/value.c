@@ -1,0 +1,239 @@
+#include "place/value.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/hash.h"
+#include "base/map.h"
+#include "base/random.h"
+
+/* More rounds: less noise, more time. A round is longer than any node takes jobs, so that it ends
+ * with the node full for nearly everything. */
+enum { ROUNDS = 24, ROUND_JOBS = 128, VALUE_SEED = 1, STATES_MAX = 1 << 20 };
+
+struct draw {
+    int64_t cpu_milli, memory_mib;
+    uint64_t models;
+    uint16_t device_count, device_milli;
+};
+
+struct value {
+    struct draw *draws; /* ROUNDS of ROUND_JOBS; NULL: no mix yet */
+    struct u64map states;
+};
+
+bool value_fits(const struct value_node *node, const struct value_shape *shape)
+{
+    uint32_t fitting = 0;
+
+    if (node->cpu_milli < shape->cpu_milli || node->memory_mib < shape->memory_mib)
+        return false;
+    if (shape->device_count == 0)
+        return true;
+    if ((shape->models >> node->model & 1) == 0)
+        return false;
+    for (uint32_t i = 0; i < node->device_count; i++)
+        fitting += node->free_milli[i] >= shape->device_milli;
+    return fitting >= shape->device_count;
+}
+
+uint32_t value_take(struct value_node *node, const struct value_shape *shape, uint32_t device)
+{
+    uint32_t taken = 0, count = 0;
+
+    node->cpu_milli -= shape->cpu_milli;
+    node->memory_mib -= shape->memory_mib;
+    if (shape->device_count == 1) {
+        ASSERT(device < node->device_count && node->free_milli[device] >= shape->device_milli);
+        node->free_milli[device] = (uint16_t)(node->free_milli[device] - shape->device_milli);
+        return (uint32_t)1 << device;
+    }
+    for (uint32_t i = 0; i < node->device_count && count < shape->device_count; i++)
+        if (node->free_milli[i] >= shape->device_milli) {
+            node->free_milli[i] = (uint16_t)(node->free_milli[i] - shape->device_milli);
+            taken |= (uint32_t)1 << i;
+            count++;
+        }
+    ASSERT(count == shape->device_count);
+    return taken;
+}
+
+enum err value_create(struct value **out)
+{
+    struct value *value = calloc(1, sizeof(*value));
+    if (value == NULL)
+        return ERR_NO_MEMORY;
+    u64map_init(&value->states, STATES_MAX, 0);
+    *out = value;
+    return ERR_OK;
+}
+
+void value_destroy(struct value *value)
+{
+    if (value == NULL)
+        return;
+    u64map_deinit(&value->states);
+    free(value->draws);
+    free(value);
+}
+
+/* Every ROUNDS * ROUND_JOBS-th part of the mix gives one job (systematic sampling: the rounds
+ * together are the mix, not a sample of it); the order is random. */
+enum err value_mix(struct value *value, const struct value_shape *shapes, const uint64_t *weights,
+                   size_t count)
+{
+    enum { DRAWS = ROUNDS * ROUND_JOBS };
+    struct draw *draws = calloc(DRAWS, sizeof(*draws));
+    struct random random;
+    uint64_t total = 0, seen = 0;
+    size_t at = 0;
+
+    if (draws == NULL)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < count; i++)
+        total += weights[i];
+    ASSERT(total > 0 && total < UINT64_MAX / DRAWS / 2);
+    for (size_t i = 0; i < count; i++) {
+        seen += weights[i];
+        for (; at < DRAWS && (2 * at + 1) * total < 2 * DRAWS * seen; at++)
+            draws[at] = (struct draw){.cpu_milli = shapes[i].cpu_milli,
+                                      .memory_mib = shapes[i].memory_mib,
+                                      .models = shapes[i].models,
+                                      .device_count = (uint16_t)shapes[i].device_count,
+                                      .device_milli = (uint16_t)shapes[i].device_milli};
+    }
+    ASSERT(at == DRAWS);
+    random_init(&random, VALUE_SEED);
+    for (size_t i = DRAWS - 1; i > 0; i--) {
+        size_t j = random_below(&random, i + 1);
+        struct draw held = draws[i];
+        draws[i] = draws[j];
+        draws[j] = held;
+    }
+    free(value->draws);
+    value->draws = draws;
+    u64map_clear(&value->states);
+    return ERR_OK;
+}
+
+int64_t value_scale(const struct value *value)
+{
+    (void)value;
+    return ROUNDS;
+}
+
+/* Devices from the least free to the most: the first that fits is the tightest. */
+static void sort_devices(struct value_node *node)
+{
+    for (uint32_t i = 1; i < node->device_count; i++) {
+        uint16_t free_milli = node->free_milli[i];
+        uint32_t j = i;
+        for (; j > 0 && node->free_milli[j - 1] > free_milli; j--)
+            node->free_milli[j] = node->free_milli[j - 1];
+        node->free_milli[j] = free_milli;
+    }
+}
+
+/* Of a sorted node the free milli after one round. */
+static int64_t fill(struct value_node node, const struct draw *draws)
+{
+    int64_t left = 0;
+    uint16_t *free_milli = node.free_milli;
+    uint32_t first = 0, count = node.device_count; /* those before `first` are full */
+
+    for (uint32_t i = 0; i < count; i++)
+        left += free_milli[i];
+    while (first < count && free_milli[first] == 0)
+        first++;
+    for (size_t k = 0; k < ROUND_JOBS && first < count; k++) {
+        const struct draw *draw = &draws[k];
+        if (draw->cpu_milli > node.cpu_milli || draw->memory_mib > node.memory_mib)
+            continue;
+        if (draw->device_count > 0) {
+            uint32_t i = first;
+            if ((draw->models >> node.model & 1) == 0)
+                continue;
+            while (i < count && free_milli[i] < draw->device_milli)
+                i++;
+            if (count - i < draw->device_count)
+                continue;
+            for (uint32_t n = 0; n < draw->device_count; n++, i++) {
+                uint16_t rest = (uint16_t)(free_milli[i] - draw->device_milli);
+                uint32_t j = i;
+                for (; j > first && free_milli[j - 1] > rest; j--)
+                    free_milli[j] = free_milli[j - 1];
+                free_milli[j] = rest;
+                first += rest == 0;
+            }
+            left -= (int64_t)draw->device_count * draw->device_milli;
+        }
+        node.cpu_milli -= draw->cpu_milli;
+        node.memory_mib -= draw->memory_mib;
+    }
+    return left;
+}
+
+int64_t value_left(struct value *value, const struct value_node *node)
+{
+    struct value_node state = {.cpu_milli = node->cpu_milli,
+                               .memory_mib = node->memory_mib,
+                               .model = node->model,
+                               .device_count = node->device_count};
+    int64_t left = 0;
+
+    memcpy(state.free_milli, node->free_milli, node->device_count * sizeof(state.free_milli[0]));
+    sort_devices(&state);
+    uint64_t key = hash_bytes(slice_make(&state, sizeof(state)), 0);
+    void *known = u64map_get(&value->states, key);
+    if (known != NULL)
+        return (int64_t)(intptr_t)known - 1;
+    if (value->draws == NULL) {
+        for (uint32_t i = 0; i < state.device_count; i++)
+            left += state.free_milli[i];
+        return left * ROUNDS;
+    }
+    for (size_t round = 0; round < ROUNDS; round++)
+        left += fill(state, &value->draws[round * ROUND_JOBS]);
+    if (u64map_count(&value->states) == STATES_MAX)
+        u64map_clear(&value->states);
+    if (u64map_put(&value->states, key, (void *)(intptr_t)(left + 1)) != ERR_OK)
+        u64map_clear(
+            &value->states); /* no memory: it is only a memory of what can be found again */
+    return left;
+}
+
+int64_t value_cost(struct value *value, const struct value_node *node,
+                   const struct value_shape *shape, uint32_t *out_device)
+{
+    int64_t best = INT64_MAX;
+    uint32_t best_device = 0;
+    uint64_t seen = 0; /* devices alike to an earlier one need no second look */
+
+    for (uint32_t i = 0; i < node->device_count; i++) {
+        bool is_again = false;
+        if (shape->device_count == 1 && node->free_milli[i] < shape->device_milli)
+            continue;
+        for (uint32_t j = 0; j < i; j++)
+            is_again = is_again || ((seen >> j & 1) && node->free_milli[j] == node->free_milli[i]);
+        if (is_again)
+            continue;
+        seen |= (uint64_t)1 << i;
+        struct value_node after = *node;
+        (void)value_take(&after, shape, i);
+        int64_t left = value_left(value, &after);
+        if (left < best) {
+            best = left;
+            best_device = i;
+        }
+        if (shape->device_count != 1)
+            break;
+    }
+    if (best == INT64_MAX) { /* a node without devices */
+        struct value_node after = *node;
+        (void)value_take(&after, shape, 0);
+        best = value_left(value, &after);
+    }
+    *out_device = best_device;
+    return best - value_left(value, node);
+}
