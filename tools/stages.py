@@ -222,6 +222,18 @@ def stage_scenarios_asan(context):
     return pytest(context, "tests/scenario", "-m", "quick", env={"LQ": lq, **SANITIZER_ENV})
 
 
+def stage_slurm(context):
+    """Real Slurm clusters on this machine, and sites that join with them."""
+    need_lq()
+    if os.geteuid() != 0:
+        tally = Tally()
+        tally.skip("Slurm's daemons and accounts need root")
+        return tally
+    if not context.run(os.path.join(ROOT, "tools", "setup"), "--test", "--slurm"):
+        raise CannotRun("Slurm could not be installed")
+    return pytest(context, "tests/slurm", env={"LQ": LQ})
+
+
 def stage_fuzz(context):
     build(context, "fuzz")
     folder = os.path.join(ROOT, "build", "fuzz", "tests", "fuzz")
@@ -278,6 +290,7 @@ STAGES = [
     ("models", QUICK, (10, 60, 60), (), stage_models),
     ("faults", QUICK, (20, 360, 1800), ("build-gcc",), stage_faults),
     ("scenarios", QUICK, (40, 240, 1200), ("build-gcc",), stage_scenarios),
+    ("slurm", NORMAL, (0, 120, 120), ("build-gcc",), stage_slurm),
     ("build-release", NORMAL, (0, 90, 90), (), lambda c: build(c, "release")),
     ("build-asan", NORMAL, (0, 90, 90), (), lambda c: build(c, "asan")),
     ("unit-asan", NORMAL, (0, 60, 60), ("build-asan",), lambda c: unit(c, "asan")),

@@ -133,6 +133,12 @@ static bool is_genuine(void *context, const struct gate_message *message)
            digest_is_same_secret(run->order.secret, message->secret);
 }
 
+static struct slice secret_of(void *context, const struct attempt_token *token)
+{
+    const struct run *run = run_find(context, token);
+    return run != NULL && run->has_order ? run->order.secret : (struct slice){0};
+}
+
 static void on_gate(void *context, const struct gate_message *message)
 {
     struct agent *agent = context;
@@ -195,11 +201,13 @@ static enum err folders_make(struct agent *agent, struct fault *fault)
 {
     char path[FILE_PATH_MAX];
     const char *state = agent->options->state_folder;
-    if (strlen(state) > STATE_PATH_MAX)
+    agent->work_folder = agent->options->slurm != NULL ? agent->options->slurm->work.data : state;
+    if (strlen(state) > STATE_PATH_MAX || strlen(agent->work_folder) > STATE_PATH_MAX)
         return fault_set(fault, ERR_LIMIT, "state_folder", "is longer than %d bytes",
                          STATE_PATH_MAX);
-    (void)snprintf(path, sizeof(path), "%s/attempts", state);
-    enum err err = file_make_folders(path, 0700, fault);
+    (void)snprintf(path, sizeof(path), "%s/attempts", agent->work_folder);
+    /* Local accounts pass through the shared one, each to what is its own; none can list it. */
+    enum err err = file_make_folders(path, agent->options->slurm != NULL ? 0711 : 0700, fault);
     (void)snprintf(path, sizeof(path), "%s/agent.lock", state);
     if (err == ERR_OK)
         err = file_lock_take(path, fault, &agent->lock);
@@ -219,6 +227,15 @@ static enum err read_catalogue(struct agent *agent, struct catalogue *out, struc
     return err == ERR_OK ? catalogue_decode(csv, &agent->arena, out, fault) : err;
 }
 
+static enum err describe_cluster(struct agent *agent, struct site *out, struct fault *fault)
+{
+    struct catalogue catalogue;
+    enum err err = read_catalogue(agent, &catalogue, fault);
+    return err == ERR_OK ? slurm_site_nodes(agent->options->slurm, &catalogue, &agent->arena,
+                                            &out->nodes, &out->node_count, fault)
+                         : err;
+}
+
 /* What the site says of itself; without declared nodes it is this machine. */
 static enum err describe_site(struct agent *agent, struct site *out, struct fault *fault)
 {
@@ -227,11 +244,13 @@ static enum err describe_site(struct agent *agent, struct site *out, struct faul
     char path[FILE_PATH_MAX];
     struct file_info info;
     *out = agent->options->site;
-    out->engine = ENGINE_HOST;
+    out->engine = agent->options->slurm != NULL ? ENGINE_SLURM : ENGINE_HOST;
     out->state = SITE_ACTIVE;
     (void)snprintf(path, sizeof(path), "%s/site.json", agent->options->state_folder);
     if (out->node_count > 0 || file_stat(path, &info) == ERR_OK)
         return ERR_OK;
+    if (agent->options->slurm != NULL)
+        return describe_cluster(agent, out, fault);
     struct site_node *node = arena_alloc(&agent->arena, sizeof(*node));
     found = arena_alloc(&agent->arena, sizeof(*found));
     if (node == NULL || found == NULL)
@@ -248,19 +267,17 @@ static enum err describe_site(struct agent *agent, struct site *out, struct faul
     return err;
 }
 
-static enum err make_driver(struct agent *agent, struct fault *fault)
+static const struct driver_events DRIVER_EVENTS = {
+    .on_answer = run_on_answer, .on_capacity = on_capacity, .on_names = on_names};
+
+static enum err make_host_driver(struct agent *agent, const char *site_name, struct fault *fault)
 {
-    static const struct driver_events EVENTS = {
-        .on_answer = run_on_answer, .on_capacity = on_capacity, .on_names = on_names};
     const struct agent_options *options = agent->options;
     const struct site *site = &agent->identity.site;
     char self[FILE_PATH_MAX];
     ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
     self[len > 0 ? len : 0] = '\0';
     const char *const own[] = {self, "supervise", NULL};
-    const char *site_name = arena_text(&agent->arena, site->name);
-    if (site_name == NULL)
-        return ERR_NO_MEMORY;
     const struct host_settings settings = {
         .state_dir = options->state_folder,
         .site_name = site_name,
@@ -272,8 +289,28 @@ static enum err make_driver(struct agent *agent, struct fault *fault)
         .read_only_paths = options->read_only_paths,
         .gate_limit = options->settings.gate_limit,
     };
-    enum err err =
-        host_driver_create(agent->loop, &settings, &EVENTS, agent, fault, &agent->driver);
+    return host_driver_create(agent->loop, &settings, &DRIVER_EVENTS, agent, fault, &agent->driver);
+}
+
+static enum err make_slurm_driver(struct agent *agent, const char *site_name, struct fault *fault)
+{
+    const struct site *site = &agent->identity.site;
+    const struct slurm_settings settings = {.config = agent->options->slurm,
+                                            .site_name = site_name,
+                                            .nodes = site->nodes,
+                                            .node_count = site->node_count,
+                                            .gate_limit = agent->options->settings.gate_limit};
+    return slurm_driver_create(agent->loop, &settings, &DRIVER_EVENTS, agent, fault,
+                               &agent->driver);
+}
+
+static enum err make_driver(struct agent *agent, struct fault *fault)
+{
+    const char *site_name = arena_text(&agent->arena, agent->identity.site.name);
+    if (site_name == NULL)
+        return ERR_NO_MEMORY;
+    enum err err = agent->options->slurm != NULL ? make_slurm_driver(agent, site_name, fault)
+                                                 : make_host_driver(agent, site_name, fault);
     if (err != ERR_OK)
         return err;
     const struct driver_traits *traits = driver_describe(agent->driver);
@@ -303,10 +340,14 @@ static enum err make_host(struct agent *agent, struct fault *fault)
 
 static enum err make_gate(struct agent *agent, struct fault *fault)
 {
-    static const struct gate_events EVENTS = {.is_genuine = is_genuine, .on_message = on_gate};
+    static const struct gate_events EVENTS = {
+        .is_genuine = is_genuine, .on_message = on_gate, .secret_of = secret_of};
     char path[FILE_PATH_MAX];
     (void)snprintf(path, sizeof(path), "%s/supervise.sock", agent->options->state_folder);
-    return gate_open(agent->loop, path, &EVENTS, agent, fault, &agent->gate);
+    enum err err = gate_open(agent->loop, path, &EVENTS, agent, fault, &agent->gate);
+    if (err == ERR_OK && agent->options->slurm != NULL)
+        err = gate_open_network(agent->gate, agent->options->slurm->gate.data, fault);
+    return err;
 }
 
 static enum err make_workers(struct agent *agent, struct fault *fault)

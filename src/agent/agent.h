@@ -3,8 +3,8 @@
  * server is away.
  *
  * The state folder holds journal.db, agent.pem, agent.key, ca.pem, site.json, cache/ (content), and
- * attempts/<attempt name>/rank-N/ (docs/formats/agent.md). One process has it at a time
- * (agent.lock). */
+ * attempts/<attempt name>/rank-N/ (docs/formats/agent.md); at a Slurm site attempts/ is in the
+ * folder that the nodes share. One process has it at a time (agent.lock). */
 #ifndef LQ_AGENT_AGENT_H
 #define LQ_AGENT_AGENT_H
 
@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "core/agent.h"
+#include "drive/slurm.h"
 #include "model/catalogue.h"
 #include "model/site.h"
 
@@ -30,6 +31,7 @@ struct agent_options {
     const char *catalogue_path;
     /* argv of a supervisor without its flags, NULL-terminated; NULL: this program, "supervise". */
     const char *const *supervise_argv;
+    const struct slurm_config *slurm; /* NULL: a host site; else the site's Slurm cluster */
     bool ignores_foreign_load; /* capacity is what the nodes declare (several sites, one machine) */
     bool has_host_network;     /* programs share the host's network */
     struct text_list read_only_paths; /* further host folders that programs see, read-only */

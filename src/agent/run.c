@@ -93,13 +93,13 @@ enum err run_take_order(struct run *run, struct slice order)
 
 void run_path(const struct run *run, int rank, const char *more, char out[RUN_PATH_MAX])
 {
-    const char *state = run->agent->options->state_folder;
+    const char *state = run->agent->work_folder;
     const char *slash = more[0] != '\0' ? "/" : "";
     int n = rank < 0
                 ? snprintf(out, RUN_PATH_MAX, "%s/attempts/%s%s%s", state, run->name, slash, more)
                 : snprintf(out, RUN_PATH_MAX, "%s/attempts/%s/rank-%d%s%s", state, run->name, rank,
                            slash, more);
-    ASSERT(n > 0 && n < RUN_PATH_MAX); /* the state folder's path was checked at the start */
+    ASSERT(n > 0 && n < RUN_PATH_MAX); /* the work folder's path was checked at the start */
 }
 
 void run_note(const struct run *run, uint32_t rank, const char *text)
@@ -352,7 +352,7 @@ void run_row(struct agent *agent, const struct journal_attempt *row)
     bool is_final = row->phase == PHASE_ENDED || row->phase == PHASE_NEVER;
     char name[ATTEMPT_NAME_MAX];
     attempt_name_format(&row->token, name);
-    (void)snprintf(path, sizeof(path), "%s/attempts/%s", agent->options->state_folder, name);
+    (void)snprintf(path, sizeof(path), "%s/attempts/%s", agent->work_folder, name);
     bool has_folder = file_stat(path, &info) == ERR_OK;
     if (is_final && !has_folder)
         return;
@@ -379,7 +379,7 @@ void runs_adopt_folders(struct agent *agent)
     size_t count = 0;
     struct attempt_token token;
     arena_init(&arena, 16 << 20);
-    (void)snprintf(path, sizeof(path), "%s/attempts", agent->options->state_folder);
+    (void)snprintf(path, sizeof(path), "%s/attempts", agent->work_folder);
     if (file_list(path, RUNS_MAX, &arena, NULL, &entries, &count) != ERR_OK)
         count = 0;
     for (size_t i = 0; i < count; i++) {

@@ -106,6 +106,7 @@ struct run {
 
 struct agent {
     const struct agent_options *options;
+    const char *work_folder; /* attempts/ is inside: the state folder, or what nodes share */
     struct loop *loop;
     struct random random;
     struct remote remote;
@@ -146,7 +147,7 @@ void run_forget_if_idle(struct run *run); /* frees what has nothing left to do *
 void run_destroy(struct run *run);
 /* Folders of attempts that the journal knows nothing of: what is dead goes. */
 void runs_adopt_folders(struct agent *agent);
-/* "<state>/attempts/<name>[/rank-N][/<more>]"; rank < 0: the attempt's folder. */
+/* "<work>/attempts/<name>[/rank-N][/<more>]"; rank < 0: the attempt's folder. */
 void run_path(const struct run *run, int rank, const char *more, char out[RUN_PATH_MAX]);
 /* A line of ours into the rank's log. */
 void run_note(const struct run *run, uint32_t rank, const char *text);

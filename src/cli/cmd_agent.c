@@ -29,6 +29,8 @@ static const struct flag AGENT_FLAGS[] = {
     {"example-ask", 0, FLAG_BOOL, NULL, "the prices are example values"},
     {"catalogue", 0, FLAG_TEXT, "FILE", "accelerator catalogue (data/domain/accelerators.csv)"},
     {"site-file", 0, FLAG_TEXT, "FILE", "all of the above in JSON, as PUT /v1/sites/NAME takes it"},
+    {"slurm", 0, FLAG_TEXT, "FILE",
+     "the site is a Slurm cluster, as this file says (docs/formats/slurm.md); at every start"},
     {"host-network", 0, FLAG_BOOL, NULL, "programs share this machine's network"},
     {"ignore-foreign-load", 0, FLAG_BOOL, NULL,
      "capacity is what the nodes declare (several sites on one machine)"},
@@ -42,6 +44,7 @@ struct agent_texts {
     struct site_node nodes[NODES_MAX];
     struct site_ask asks[SITE_ASKS_MAX];
     struct slice read_only[CLI_LIST_MAX];
+    struct slurm_config slurm;
 };
 
 /* A one-line text file; "@FILE" of --join. */
@@ -69,6 +72,17 @@ static int site_file(struct cli *cli, const char *path, struct site *out)
         err = doc_decode_site(json_root(document), &cli->arena, out, &fault);
         json_document_destroy(document);
     }
+    return err == ERR_OK ? EXIT_DONE : cli_fail_fault(cli, EXIT_USAGE, path, &fault);
+}
+
+/* --slurm */
+static int slurm_file(struct cli *cli, const char *path, struct slurm_config *out)
+{
+    struct fault fault = {0};
+    struct slice text;
+    enum err err = file_read(path, SITE_FILE_BYTES_MAX, &cli->arena, &fault, &text);
+    if (err == ERR_OK)
+        err = slurm_config_decode(text, &cli->arena, out, &fault);
     return err == ERR_OK ? EXIT_DONE : cli_fail_fault(cli, EXIT_USAGE, path, &fault);
 }
 
@@ -147,6 +161,10 @@ static int agent(struct cli *cli)
         code = cli_has(cli, "site-file")
                    ? site_file(cli, cli_text(cli, "site-file", NULL), &options.site)
                    : agent_site(cli, texts, &options.site);
+    if (code == EXIT_DONE && cli_has(cli, "slurm")) {
+        code = slurm_file(cli, cli_text(cli, "slurm", NULL), &texts->slurm);
+        options.slurm = &texts->slurm;
+    }
     if (code != EXIT_DONE)
         return code;
     options.has_host_network = cli_has(cli, "host-network");

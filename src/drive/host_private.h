@@ -101,9 +101,6 @@ struct host_call *host_call_make(struct host *host, enum drive_call kind,
 void host_call_free(struct host_call *call);
 /* ---- host_probe.c: fills traits and what the machine can do */
 void host_probe(struct host *host);
-/* ---- host_devices.c: the device files of a runtime on this machine */
-enum err host_device_files(enum runtime runtime, struct arena *arena,
-                           struct text_list *out) LQ_CHECKED;
 /* ---- host_load.c, on the worker */
 void host_load_measure(const struct host *host, struct host_load *load, struct sync_node *nodes);
 

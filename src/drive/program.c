@@ -30,10 +30,12 @@ enum err program_find(const char *name, char out_path[PROGRAM_PATH_MAX])
 
 _Noreturn static void become(const struct program_run *run, int output)
 {
-    static const char *const env[] = {"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
-                                      "LC_ALL=C", NULL};
+    const char *env[PROGRAM_ENV_MAX + 3] = {"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+                                            "LC_ALL=C"};
     sigset_t none;
     int empty = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (int i = 0; run->env != NULL && i < PROGRAM_ENV_MAX && run->env[i] != NULL; i++)
+        env[i + 2] = run->env[i];
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)signal(SIGPIPE, SIG_DFL);

@@ -8,8 +8,11 @@
 #include "base/buffer.h"
 #include "base/time.h"
 
+enum { PROGRAM_ENV_MAX = 8 };
 struct program_run {
     const char *const *argv; /* argv[0] is a path */
+    const char *const *env;  /* "NAME=value" beside a plain PATH and locale, at most
+                                PROGRAM_ENV_MAX, NULL-terminated; NULL: none */
     uint32_t uid, gid;       /* 0: as we are */
     struct span_ms limit;
     bool takes_errors; /* standard error goes to the output, too; else nowhere */

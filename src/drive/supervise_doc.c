@@ -5,7 +5,7 @@
 
 #include "wire/json_writer.h"
 
-enum { DOC_DEPTH_MAX = 6, DOC_VALUES_MAX = 8192 };
+enum { DOC_DEPTH_MAX = 6, DOC_VALUES_MAX = 8192, RUNTIME_NAME_MAX = 32 };
 
 static const char *const CONTACT_NAMES[CONTACT_COUNT_] = {
     [CONTACT_STRICT] = "strict", [CONTACT_LEASE] = "lease"};
@@ -91,6 +91,8 @@ enum err supervise_doc_encode(const struct supervise_doc *doc, struct buffer *ou
     json_put_u64(&writer, "disk_reserve_bytes", doc->disk_reserve_bytes);
     json_put_u64(&writer, "log_bytes_max", doc->log_bytes_max);
     json_put_bool(&writer, "has_setup", doc->has_setup);
+    json_put_text(&writer, "engine_devices",
+                  doc->has_engine_devices ? runtime_name(doc->runtime) : "");
     put_list(&writer, "devices", &doc->devices);
     put_list(&writer, "read_only", &doc->read_only);
     json_key(&writer, "envs");
@@ -214,6 +216,20 @@ static enum err get_protocol(struct json_value root, struct supervise_doc *doc, 
     return code;
 }
 
+static enum err get_engine_devices(struct json_value root, struct supervise_doc *doc,
+                                   struct fault *fault)
+{
+    struct slice name = {0};
+    enum err code = json_opt_string(root, "engine_devices", RUNTIME_NAME_MAX, &name, fault);
+    if (code != ERR_OK || name.len == 0)
+        return code;
+    doc->has_engine_devices = true;
+    return runtime_parse(name, &doc->runtime) == ERR_OK
+               ? ERR_OK
+               : json_refuse_member(root, "engine_devices", fault, ERR_INVALID,
+                                    "is no runtime's name");
+}
+
 static enum err get_sandbox(struct json_value root, struct arena *arena, struct supervise_doc *doc,
                             struct fault *fault)
 {
@@ -240,6 +256,8 @@ static enum err get_sandbox(struct json_value root, struct arena *arena, struct 
         code = json_get_u64(root, "log_bytes_max", 1, UINT64_MAX, &doc->log_bytes_max, fault);
     if (code == ERR_OK)
         code = json_get_bool(root, "has_setup", &doc->has_setup, fault);
+    if (code == ERR_OK)
+        code = get_engine_devices(root, doc, fault);
     if (code == ERR_OK)
         code = get_list(root, "devices", SUPERVISE_DEVICES_MAX, SUPERVISE_PATH_MAX, arena,
                         &doc->devices, fault);

@@ -47,6 +47,9 @@ struct supervise_doc {
     uint64_t log_bytes_max;
     bool has_setup;             /* script/setup stands beside script/run */
     struct text_list devices;   /* device files that the program gets */
+    bool has_engine_devices;    /* the engine chooses devices: the supervisor finds out on its node
+                                   which ones, and which files they have */
+    enum runtime runtime;       /* of the devices */
     struct text_list read_only; /* further host paths */
     const struct text_pair *envs;
     uint32_t env_count;

@@ -11,8 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "drive/tree.h"
 #include "supervise/child_exec.h"
-#include "supervise/tree.h"
 #include "wire/json.h"
 
 enum { STATUS_BYTES_MAX = 65536, SMALL_TEXT_MAX = 512 };

@@ -17,6 +17,7 @@
 #include "port/file.h"
 #include "supervise/child.h"
 #include "supervise/disk_watch.h"
+#include "supervise/engine_devices.h"
 #include "supervise/gang_net.h"
 #include "supervise/link.h"
 #include "supervise/output.h"
@@ -32,6 +33,7 @@ enum {
 
 struct supervise {
     const char *dir;
+    uint64_t launch; /* the only one that may run here; 0: whatever the folder says */
     int folder, lock, signals;
     struct clock clock;
     struct arena arena, message_arena;
@@ -96,22 +98,32 @@ static enum supervise_status read_doc(struct supervise *s)
         (void)fprintf(stderr, "supervise: %s: %s %s\n", path, fault.field, fault.message);
         return SUPERVISE_BAD_FOLDER;
     }
+    if (s->launch != 0 && s->launch != s->doc.incarnation) {
+        (void)fprintf(stderr, "supervise: the folder is another launch's\n");
+        return SUPERVISE_LOCKED;
+    }
     return SUPERVISE_DONE;
 }
 
-/* The secret comes by descriptor: neither files nor other users' process lists ever show it. */
+/* The secret comes by descriptor: neither files nor other users' process lists ever show it. What
+ * another engine starts has no descriptors of ours: there it is a file that only this user can
+ * read, and it is gone before the program runs. */
 static void read_secret(struct supervise *s)
 {
-    while (s->secret_len < sizeof(s->secret)) {
-        ssize_t got =
-            read(SUPERVISE_SECRET_FD, s->secret + s->secret_len, sizeof(s->secret) - s->secret_len);
+    int fd = s->launch == 0 ? SUPERVISE_SECRET_FD
+                            : openat(s->folder, "secret", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    while (fd >= 0 && s->secret_len < sizeof(s->secret)) {
+        ssize_t got = read(fd, s->secret + s->secret_len, sizeof(s->secret) - s->secret_len);
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
             break;
         s->secret_len += (size_t)got;
     }
-    (void)close(SUPERVISE_SECRET_FD);
+    if (fd >= 0)
+        (void)close(fd);
+    if (s->launch != 0)
+        (void)unlinkat(s->folder, "secret", 0);
 }
 
 static enum supervise_status watch_signals(struct supervise *s)
@@ -158,7 +170,8 @@ static void send_message(struct supervise *s, const struct gate_message *message
 {
     struct gate_message open = *message;
     struct buffer line;
-    open.secret = slice_make(s->secret, s->secret_len);
+    if (!s->link.is_sealed) /* there it is proven and not told */
+        open.secret = slice_make(s->secret, s->secret_len);
     buffer_init(&line, GATE_LINE_MAX);
     if (gate_message_encode(&open, &line) == ERR_OK)
         link_send(&s->link, buffer_slice(&line), now.boot);
@@ -293,7 +306,8 @@ static void on_gone(struct supervise *s)
 static void on_lines(struct supervise *s)
 {
     struct slice line;
-    for (int i = 0; i < STEPS_A_TURN_MAX && !s->is_quitting && link_next_line(&s->link, &line);
+    for (int i = 0; i < STEPS_A_TURN_MAX && !s->is_quitting &&
+                    link_next_line(&s->link, &line, clock_boot(&s->clock));
          i++) {
         struct gate_message message;
         arena_reset(&s->message_arena);
@@ -404,8 +418,14 @@ static enum supervise_status supervise_open(struct supervise *s)
     if (status != SUPERVISE_DONE)
         return status;
     read_secret(s);
+    if (s->doc.has_engine_devices)
+        (void)!engine_devices_take(&s->doc, &s->arena, &s->broken);
     child_init(&s->child, &s->doc, s->folder);
-    link_init(&s->link, s->doc.socket.data);
+    const struct link_options link = {.address = s->doc.socket.data,
+                                      .token = s->doc.token,
+                                      .rank = s->doc.rank,
+                                      .secret = slice_make(s->secret, s->secret_len)};
+    link_init(&s->link, &link);
     if (output_open(&s->output, s->folder, s->doc.log_bytes_max) != ERR_OK)
         (void)!fault_set(&s->broken, ERR_IO, NULL, "the log cannot be opened: %s", strerror(errno));
     if (s->doc.network == NETWORK_GANG && s->doc.rank == 0 && gang_net_make() != ERR_OK)
@@ -440,8 +460,10 @@ int supervise_main(int argc, char **argv)
         .child = {.work = -1, .scratch = -1, .status_fd = -1, .net = -1},
         .output = {.read_fd = -1, .write_fd = -1, .file = -1},
     };
-    if (argc != 3 || strcmp(argv[1], "--dir") != 0) {
-        (void)fprintf(stderr, "usage: supervise --dir FOLDER\n"
+    bool has_launch = argc == 5 && strcmp(argv[3], "--launch") == 0 &&
+                      slice_parse_u64(slice_of(argv[4]), &s.launch) == ERR_OK && s.launch != 0;
+    if ((argc != 3 && !has_launch) || strcmp(argv[1], "--dir") != 0) {
+        (void)fprintf(stderr, "usage: supervise --dir FOLDER [--launch NUMBER]\n"
                               "Runs one rank of an attempt; agents start it, people do not.\n");
         return SUPERVISE_USAGE;
     }

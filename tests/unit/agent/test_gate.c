@@ -4,7 +4,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <arpa/inet.h>
 #include <cmocka.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +20,7 @@
 #include "agent/shell.h"
 #include "base/buffer.h"
 #include "base/digest.h"
+#include "wire/gate_seal.h"
 
 enum { TURNS_MAX = 100000 };
 
@@ -34,6 +39,12 @@ static bool is_genuine(void *context, const struct gate_message *message)
     return !door->refuses && slice_is(message->secret, "good");
 }
 
+static struct slice secret_of(void *context, const struct attempt_token *token)
+{
+    (void)context;
+    return token->number == 1 ? SLICE_LITERAL("good") : (struct slice){0};
+}
+
 static void on_message(void *context, const struct gate_message *message)
 {
     struct door *door = context;
@@ -44,7 +55,7 @@ static void on_message(void *context, const struct gate_message *message)
 
 static int set_up(void **state)
 {
-    static const struct gate_events EVENTS = {is_genuine, on_message};
+    static const struct gate_events EVENTS = {is_genuine, on_message, secret_of};
     struct door *door = calloc(1, sizeof(*door));
     struct fault fault = {0};
     if (door == NULL)
@@ -195,6 +206,134 @@ static void lines_may_come_in_pieces_and_together(void **state)
     assert_int_equal(close(fd), 0);
 }
 
+/* ---- the door on the network */
+
+struct visitor {
+    int fd;
+    struct gate_hello hello;
+    struct gate_seal seal;
+};
+
+static int open_network(struct door *door)
+{
+    struct fault fault = {0};
+    for (uint16_t port = 27000; port < 28000; port++) {
+        char endpoint[64];
+        (void)snprintf(endpoint, sizeof(endpoint), "127.0.0.1:%u", port);
+        if (gate_open_network(door->gate, endpoint, &fault) == ERR_OK)
+            return port;
+    }
+    fail_msg("no free port");
+    return 0;
+}
+
+static int knock_on_network(int port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    return fd;
+}
+
+/* Says hello and takes the welcome; false: the door was closed. */
+static bool greet(struct door *door, struct visitor *visitor, int port, const char *secret)
+{
+    char hello[GATE_HELLO_MAX], welcome[GATE_HELLO_MAX];
+    size_t len = gate_hello_format(&visitor->hello, hello);
+    visitor->fd = knock_on_network(port);
+    assert_int_equal(send(visitor->fd, hello, len, MSG_NOSIGNAL), (ssize_t)len);
+    ssize_t got = listen_to(door, visitor->fd, welcome, sizeof(welcome));
+    if (got <= 0)
+        return false;
+    assert_int_equal(gate_seal_begin(&visitor->seal, GATE_SIDE_SUPERVISOR, slice_of(secret),
+                                     slice_make(hello, len), slice_make(welcome, (size_t)got)),
+                     ERR_OK);
+    return true;
+}
+
+static void say_sealed(struct visitor *visitor, const struct gate_message *message)
+{
+    struct buffer line, sealed;
+    buffer_init(&line, GATE_LINE_MAX);
+    buffer_init(&sealed, GATE_SEALED_LINE_MAX);
+    assert_int_equal(gate_message_encode(message, &line), ERR_OK);
+    assert_int_equal(gate_seal_put(&visitor->seal, buffer_slice(&line), &sealed), ERR_OK);
+    assert_int_equal(send(visitor->fd, sealed.data, sealed.len, MSG_NOSIGNAL), (ssize_t)sealed.len);
+    buffer_deinit(&line);
+    buffer_deinit(&sealed);
+}
+
+static void who_proves_the_secret_on_the_network_is_heard_and_answered(void **state)
+{
+    struct door *door = *state;
+    struct gate_message ask = ask_of(2, 11, ""), answer;
+    struct visitor visitor = {.hello = {.token = ask.token, .rank = 2}};
+    char text[GATE_SEALED_LINE_MAX];
+    struct slice message;
+    assert_true(greet(door, &visitor, open_network(door), "good"));
+    say_sealed(&visitor, &ask);
+    until_heard(door, 1);
+    assert_int_equal(door->last.rank, 2);
+    answer = ask;
+    answer.kind = GATE_GO;
+    gate_send(door->gate, &answer);
+    ssize_t got = listen_to(door, visitor.fd, text, sizeof(text));
+    assert_true(got > 0);
+    assert_int_equal(gate_seal_take(&visitor.seal, slice_make(text, (size_t)got - 1), &message),
+                     ERR_OK);
+    assert_int_equal(close(visitor.fd), 0);
+}
+
+static void
+on_the_network_a_wrong_secret_another_rank_and_an_unknown_attempt_are_shut_out(void **state)
+{
+    struct door *door = *state;
+    struct gate_message ask = ask_of(2, 11, "");
+    struct visitor visitor = {.hello = {.token = ask.token, .rank = 2}};
+    char text[GATE_SEALED_LINE_MAX];
+    int port = open_network(door);
+    assert_true(greet(door, &visitor, port, "wrong"));
+    say_sealed(&visitor, &ask);
+    assert_true(listen_to(door, visitor.fd, text, sizeof(text)) <= 0);
+    assert_int_equal(close(visitor.fd), 0);
+    assert_true(greet(door, &visitor, port, "good"));
+    ask.rank = 3;
+    say_sealed(&visitor, &ask);
+    assert_true(listen_to(door, visitor.fd, text, sizeof(text)) <= 0);
+    assert_int_equal(close(visitor.fd), 0);
+    visitor.hello.token.number = 2;
+    assert_false(greet(door, &visitor, port, "good"));
+    assert_int_equal(close(visitor.fd), 0);
+    assert_int_equal(door->heard, 0);
+}
+
+static void strangers_on_the_network_push_out_only_strangers(void **state)
+{
+    struct door *door = *state;
+    struct gate_message ask = ask_of(2, 11, "");
+    struct visitor visitor = {.hello = {.token = ask.token, .rank = 2}};
+    int strangers[GATE_STRANGERS_MAX + 8], port = open_network(door);
+    char text[16];
+    assert_true(greet(door, &visitor, port, "good"));
+    say_sealed(&visitor, &ask);
+    until_heard(door, 1);
+    for (int i = 0; i < GATE_STRANGERS_MAX + 8; i++) {
+        strangers[i] = knock_on_network(port);
+        loop_turn(door->loop);
+    }
+    assert_int_equal(listen_to(door, strangers[0], text, sizeof(text)), 0);
+    say_sealed(&visitor, &ask);
+    until_heard(door, 2);
+    for (int i = 0; i < GATE_STRANGERS_MAX + 8; i++)
+        assert_int_equal(close(strangers[i]), 0);
+    assert_int_equal(close(visitor.fd), 0);
+}
+
 static void the_cache_stays_below_its_bound(void **state)
 {
     struct door *door = *state;
@@ -225,6 +364,9 @@ int main(void)
         CASE(a_wrong_secret_an_agents_word_or_noise_ends_the_connection),
         CASE(a_line_without_end_is_not_kept_for_ever),
         CASE(lines_may_come_in_pieces_and_together),
+        CASE(who_proves_the_secret_on_the_network_is_heard_and_answered),
+        CASE(on_the_network_a_wrong_secret_another_rank_and_an_unknown_attempt_are_shut_out),
+        CASE(strangers_on_the_network_push_out_only_strangers),
         CASE(the_cache_stays_below_its_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

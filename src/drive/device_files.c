@@ -1,9 +1,11 @@
 /* Device files by runtime. All of a vendor's files are given, not one a device: the runtime's own
  * variable counts the machine's devices, and would count differently with some of them hidden. */
+#include "drive/device_files.h"
+
 #include <stdio.h>
 #include <string.h>
 
-#include "drive/host_private.h"
+#include "drive/supervise_doc.h"
 #include "port/file.h"
 
 enum { DEV_ENTRIES_MAX = 65536 };
@@ -45,7 +47,7 @@ static enum err add_matching(const struct device_prefix *prefix, struct arena *a
     return ERR_OK;
 }
 
-enum err host_device_files(enum runtime runtime, struct arena *arena, struct text_list *out)
+enum err device_files_list(enum runtime runtime, struct arena *arena, struct text_list *out)
 {
     uint32_t count = 0;
     struct slice *items = arena_array(arena, SUPERVISE_DEVICES_MAX, sizeof(*items));

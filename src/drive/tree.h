@@ -1,7 +1,7 @@
 /* Walks of a folder that a program may have filled: links are never followed, depth and number are
  * bounded, nothing recurses. */
-#ifndef LQ_SUPERVISE_TREE_H
-#define LQ_SUPERVISE_TREE_H
+#ifndef LQ_DRIVE_TREE_H
+#define LQ_DRIVE_TREE_H
 
 #include <stdint.h>
 

@@ -1,4 +1,4 @@
-#include "supervise/tree.h"
+#include "drive/tree.h"
 
 #include <dirent.h>
 #include <errno.h>

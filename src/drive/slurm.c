@@ -1,0 +1,543 @@
+/* The Slurm driver's loop side: submits go to a few workers, all else waits for the next look at
+ * the cluster, which answers everybody at once. */
+#include "drive/slurm.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "base/hash.h"
+#include "base/vector.h"
+#include "drive/slurm_private.h"
+#include "port/worker.h"
+
+enum { SETTINGS_ARENA_BYTES = 16 << 20, ACCOUNT_BYTES_MAX = 1 << 16, LIST_NAMES_MAX = 1 << 17 };
+
+static struct slurm *slurm_of(struct driver *driver)
+{
+    return (struct slurm *)driver;
+}
+
+/* ---- calls */
+
+static struct slurm_seen *seen_take(struct slurm_seen *seen)
+{
+    if (seen != NULL)
+        seen->references++;
+    return seen;
+}
+
+static void seen_release(struct slurm_seen *seen)
+{
+    if (seen != NULL && --seen->references == 0)
+        free(seen);
+}
+
+static struct slurm_call *call_make(struct slurm *slurm, enum drive_call kind,
+                                    const struct attempt_token *token)
+{
+    ASSERT(slurm->call_count < SLURM_CALLS_MAX); /* the agent has fewer attempts, one call each */
+    struct slurm_call *call = calloc(1, sizeof(*call));
+    ASSERT(call != NULL);
+    call->slurm = slurm;
+    call->answer = (struct drive_answer){.call = kind, .token = *token, .kind = DRIVE_UNSURE};
+    arena_init(&call->arena, SLURM_ORDER_ARENA_BYTES);
+    call->next = slurm->calls;
+    slurm->calls = call;
+    slurm->call_count++;
+    return call;
+}
+
+static void call_free(struct slurm_call *call)
+{
+    struct slurm_call **at = &call->slurm->calls;
+    while (*at != call)
+        at = &(*at)->next;
+    *at = call->next;
+    call->slurm->call_count--;
+    seen_release(call->seen);
+    arena_deinit(&call->arena);
+    free((void *)call->order.data);
+    free(call);
+}
+
+static void call_answer(struct slurm_call *call)
+{
+    struct slurm *slurm = call->slurm;
+    call->answer.why = call->why;
+    if (slurm->events != NULL)
+        slurm->events->on_answer(slurm->context, &call->answer);
+    call_free(call);
+}
+
+static void answer_later(void *context)
+{
+    call_answer(context);
+}
+
+/* Nothing was tried: the caller looks the name up and asks again. */
+static void call_unsure(struct slurm_call *call, const char *why)
+{
+    (void)snprintf(call->why, sizeof(call->why), "%s", why);
+    call->answer.kind = DRIVE_UNSURE;
+    if (loop_post(call->slurm->loop, answer_later, call) != ERR_OK)
+        call_free(call); /* the loop drowns; the caller has a time limit of its own */
+}
+
+/* ---- submits */
+
+static void run_launch(void *context)
+{
+    slurm_launch_run(context);
+}
+
+static void on_launched(void *context)
+{
+    struct slurm_call *call = context;
+    call->answer.ranks = NULL;
+    call->answer.rank_count = 0;
+    call_answer(call);
+}
+
+static bool is_submitting(const struct slurm *slurm, const struct attempt_token *token)
+{
+    for (const struct slurm_call *call = slurm->calls; call != NULL; call = call->next)
+        if (call->answer.call == DRIVE_SUBMIT && attempt_token_is_equal(&call->answer.token, token))
+            return true;
+    return false;
+}
+
+static void slurm_submit(struct driver *driver, const struct attempt_token *token,
+                         struct slice order, uint64_t incarnation)
+{
+    struct slurm *slurm = slurm_of(driver);
+    char name[ATTEMPT_NAME_MAX];
+    bool is_second = is_submitting(slurm, token);
+    struct slurm_call *call = call_make(slurm, DRIVE_SUBMIT, token);
+    char *copy = malloc(order.len + 1);
+    ASSERT(copy != NULL);
+    memcpy(copy, order.data, order.len);
+    call->order = slice_make(copy, order.len);
+    call->incarnation = incarnation;
+    call->gate_limit = slurm->gate_limit;
+    call->seen = seen_take(slurm->seen);
+    attempt_name_format(token, name);
+    uint64_t at = hash_bytes(slice_of(name), 0) % SLURM_SUBMITTERS;
+    if (is_second)
+        call_unsure(call, "that name is being started already");
+    else if (call->seen == NULL)
+        call_unsure(call, "the cluster has not answered yet");
+    else if (worker_submit(slurm->submitters[at], run_launch, on_launched, call) != ERR_OK)
+        call_unsure(call, "too many engine calls at once");
+}
+
+/* ---- looks */
+
+struct look {
+    struct slurm *slurm;
+    struct slurm_view view;
+    bool is_measuring, is_measured;
+    uint32_t listings;
+    struct slurm_seen *seen;
+    struct sync_node nodes[SITE_NODES_MAX];
+};
+
+static void look_measure(struct look *look)
+{
+    const struct slurm_node *found = NULL;
+    uint32_t count = 0;
+    struct slurm *slurm = look->slurm;
+    size_t bytes =
+        sizeof(*look->seen) + (size_t)slurm->settings.node_count * sizeof(struct slurm_seen_node);
+    if (!look->view.is_known || slurm_read_nodes(&slurm->commands, &look->view.arena, &found,
+                                                 &count, &look->view.fault) != ERR_OK)
+        return;
+    look->seen = calloc(1, bytes);
+    if (look->seen == NULL)
+        return;
+    look->seen->references = 1;
+    look->seen->count = slurm->settings.node_count;
+    slurm_look_measure(slurm, &look->view, found, count, look->nodes, look->seen);
+    look->is_measured = true;
+}
+
+/* On the worker. The calls SERVED are its own until on_looked; the list itself belongs to the loop,
+ * which only puts new ones in front. */
+static void run_look(void *context)
+{
+    struct look *look = context;
+    struct slurm_view *view = &look->view;
+    view->is_known = slurm_read_jobs(&look->slurm->commands, &view->arena, &view->jobs,
+                                     &view->job_count, &view->fault) == ERR_OK;
+    if (look->is_measuring)
+        look_measure(look);
+}
+
+static void look_schedule(struct slurm *slurm);
+
+static void tell_names(struct look *look)
+{
+    struct slurm *slurm = look->slurm;
+    struct vector tokens;
+    bool is_known = look->view.is_known;
+    vector_init(&tokens, sizeof(struct attempt_token), LIST_NAMES_MAX);
+    for (uint32_t i = 0; is_known && i < look->view.job_count; i++)
+        if (look->view.jobs[i].state == SLURM_LIVES)
+            is_known = vector_push(&tokens, &look->view.jobs[i].token) == ERR_OK;
+    for (uint32_t i = 0; i < look->listings && slurm->events != NULL; i++)
+        slurm->events->on_names(slurm->context, is_known, tokens.data,
+                                is_known ? (uint32_t)tokens.len : 0);
+    vector_deinit(&tokens);
+}
+
+/* A cluster that does not answer takes nothing new; what it said of addresses stays true. */
+static void tell_capacity(struct look *look)
+{
+    struct slurm *slurm = look->slurm;
+    for (uint32_t i = 0; !look->is_measured && i < slurm->settings.node_count; i++)
+        look->nodes[i] = (struct sync_node){.node = (uint16_t)i};
+    if (look->is_measured) {
+        seen_release(slurm->seen);
+        slurm->seen = look->seen;
+        look->seen = NULL;
+    }
+    if (slurm->events != NULL)
+        slurm->events->on_capacity(slurm->context, look->nodes, slurm->settings.node_count);
+}
+
+static bool is_over(const struct slurm_call *call)
+{
+    if (call->answer.call != DRIVE_KILL || call->answer.kind != DRIVE_PRESENT)
+        return true;
+    return !boot_is_before(loop_now(call->slurm->loop).boot, call->give_up_at);
+}
+
+struct serving {
+    struct slurm_call **calls;
+    size_t count;
+    struct look *look;
+};
+
+static void look_free(struct look *look)
+{
+    seen_release(look->seen);
+    arena_deinit(&look->view.arena);
+    free(look);
+}
+
+static void run_serve(void *context)
+{
+    struct serving *serving = context;
+    for (size_t i = 0; i < serving->count; i++)
+        slurm_look_answer(serving->calls[i], &serving->look->view);
+}
+
+static void on_served(void *context)
+{
+    struct serving *serving = context;
+    struct slurm *slurm = serving->look->slurm;
+    slurm->is_looking = false;
+    for (size_t i = 0; i < serving->count; i++) {
+        struct slurm_call *call = serving->calls[i];
+        call->stage = STAGE_WAITING; /* a kill goes on until nothing is left */
+        if (is_over(call))
+            call_answer(call);
+    }
+    look_free(serving->look);
+    free(serving->calls);
+    free(serving);
+    look_schedule(slurm);
+}
+
+/* Who waited when the look began is answered by it; later ones wait for the next. */
+static void on_looked(void *context)
+{
+    struct look *look = context;
+    struct slurm *slurm = look->slurm;
+    slurm->fails = look->view.is_known ? 0 : slurm->fails + 1;
+    if (look->is_measuring)
+        tell_capacity(look);
+    if (look->listings > 0)
+        tell_names(look);
+    struct serving *serving = calloc(1, sizeof(*serving));
+    struct slurm_call **calls = calloc((size_t)slurm->call_count + 1, sizeof(*calls));
+    ASSERT(serving != NULL && calls != NULL);
+    *serving = (struct serving){.calls = calls, .look = look};
+    for (struct slurm_call *call = slurm->calls; call != NULL; call = call->next)
+        if (call->stage == STAGE_SERVED)
+            calls[serving->count++] = call;
+    if (worker_submit(slurm->looker, run_serve, on_served, serving) != ERR_OK)
+        on_served(serving); /* the driver is going: they are freed unanswered */
+}
+
+static void look_begin(void *context)
+{
+    struct slurm *slurm = context;
+    struct look *look = slurm->is_looking ? NULL : calloc(1, sizeof(*look));
+    if (look == NULL)
+        return; /* the one under way schedules the next; without memory the next call does */
+    look->slurm = slurm;
+    look->is_measuring = slurm->wants_measure;
+    look->listings = slurm->listings;
+    arena_init(&look->view.arena, SLURM_VIEW_ARENA_BYTES);
+    if (worker_submit(slurm->looker, run_look, on_looked, look) != ERR_OK) {
+        look_free(look);
+        return;
+    }
+    slurm->is_looking = true;
+    slurm->wants_measure = false;
+    slurm->listings = 0;
+    for (struct slurm_call *call = slurm->calls; call != NULL; call = call->next)
+        if (call->stage == STAGE_WAITING)
+            call->stage = STAGE_SERVED;
+}
+
+static void look_schedule(struct slurm *slurm)
+{
+    bool is_wanted = slurm->wants_measure || slurm->listings > 0;
+    for (const struct slurm_call *call = slurm->calls; !is_wanted && call != NULL;
+         call = call->next)
+        is_wanted = call->stage == STAGE_WAITING;
+    if (!is_wanted || slurm->is_looking || loop_timer_is_set(&slurm->next_look))
+        return;
+    uint32_t shift = slurm->fails < 5 ? slurm->fails : 5;
+    int64_t gap = (int64_t)SLURM_LOOK_GAP_MS << shift;
+    loop_timer_set(&slurm->next_look,
+                   SPAN_MS(gap < SLURM_LOOK_GAP_MAX_MS ? gap : SLURM_LOOK_GAP_MAX_MS));
+}
+
+static void slurm_inspect(struct driver *driver, const struct attempt_token *token,
+                          uint64_t incarnation)
+{
+    struct slurm_call *call = call_make(slurm_of(driver), DRIVE_INSPECT, token);
+    call->incarnation = incarnation;
+    call->stage = STAGE_WAITING;
+    look_schedule(call->slurm);
+}
+
+static void slurm_kill(struct driver *driver, const struct attempt_token *token,
+                       struct span_ms grace)
+{
+    struct slurm_call *call = call_make(slurm_of(driver), DRIVE_KILL, token);
+    call->give_up_at =
+        boot_add(boot_add(loop_now(call->slurm->loop).boot, grace), DRIVER_KILL_LIMIT);
+    call->stage = STAGE_WAITING;
+    look_schedule(call->slurm);
+}
+
+static void slurm_measure(struct driver *driver)
+{
+    slurm_of(driver)->wants_measure = true;
+    look_schedule(slurm_of(driver));
+}
+
+static void slurm_list(struct driver *driver)
+{
+    slurm_of(driver)->listings++;
+    look_schedule(slurm_of(driver));
+}
+
+static void slurm_forget(struct driver *driver, const struct attempt_token *token)
+{
+    (void)driver; /* Slurm forgets by itself (MinJobAge) */
+    (void)token;
+}
+
+static void slurm_set_gate_limit(struct driver *driver, struct span_ms gate_limit)
+{
+    if (gate_limit.ms > 0)
+        slurm_of(driver)->gate_limit = gate_limit;
+}
+
+static enum err slurm_rank_dir(const struct driver *driver, const struct attempt_token *token,
+                               uint32_t rank, char *out_path, size_t size)
+{
+    char dir[LAUNCH_PATH_MAX];
+    enum err code = slurm_attempt_dir((const struct slurm *)driver, token, dir);
+    if (code != ERR_OK)
+        return code;
+    int len = snprintf(out_path, size, "%s/rank-%u", dir, rank);
+    return len > 0 && (size_t)len < size ? ERR_OK : ERR_LIMIT;
+}
+
+static void slurm_free(struct slurm *slurm)
+{
+    slurm->events = NULL;
+    loop_timer_stop(&slurm->next_look);
+    for (int i = 0; i < SLURM_SUBMITTERS; i++)
+        worker_destroy(slurm->submitters[i]);
+    worker_destroy(slurm->looker);
+    loop_timer_stop(&slurm->next_look);
+    while (slurm->calls != NULL)
+        call_free(slurm->calls);
+    seen_release(slurm->seen);
+    arena_deinit(&slurm->arena);
+    free(slurm);
+}
+
+static void slurm_destroy(struct driver *driver)
+{
+    slurm_free(slurm_of(driver));
+}
+
+static const struct driver_ops SLURM_OPS = {
+    .submit = slurm_submit,
+    .inspect = slurm_inspect,
+    .kill = slurm_kill,
+    .measure = slurm_measure,
+    .list = slurm_list,
+    .forget = slurm_forget,
+    .set_gate_limit = slurm_set_gate_limit,
+    .rank_dir = slurm_rank_dir,
+    .destroy = slurm_destroy,
+};
+
+/* ---- making one */
+
+static enum err find_account(struct slurm_account *account, struct slice name, struct fault *fault)
+{
+    struct passwd entry, *found = NULL;
+    char *bytes = malloc(ACCOUNT_BYTES_MAX);
+    if (bytes == NULL)
+        return ERR_NO_MEMORY;
+    int failed = getpwnam_r(name.data, &entry, bytes, ACCOUNT_BYTES_MAX, &found);
+    if (failed == 0 && found != NULL) {
+        account->uid = found->pw_uid;
+        account->gid = found->pw_gid;
+    }
+    free(bytes);
+    if (found == NULL)
+        return fault_set(fault, ERR_DENIED, "run_as", "there is no local account \"%.*s\"",
+                         SLICE_ARG(name));
+    if (account->uid == 0)
+        return fault_set(fault, ERR_DENIED, "run_as", "work never runs as root");
+    if (geteuid() != 0 && account->uid != geteuid())
+        return fault_set(fault, ERR_DENIED, "run_as",
+                         "only root may start work as \"%.*s\"; leave it out, and work runs as the "
+                         "agent's own account",
+                         SLICE_ARG(name));
+    return ERR_OK;
+}
+
+static enum err find_accounts(struct slurm *slurm, struct fault *fault)
+{
+    const struct slurm_config *config = slurm->settings.config;
+    uint32_t count = config->tenant_count;
+    enum err code = ERR_OK;
+    if (config->run_as.len == 0 && count == 0)
+        return geteuid() != 0 ? ERR_OK
+                              : fault_set(fault, ERR_DENIED, "run_as",
+                                          "is required where the agent is root: work never runs "
+                                          "as root");
+    slurm->accounts = arena_array(&slurm->arena, (size_t)count + 1, sizeof(*slurm->accounts));
+    if (slurm->accounts == NULL)
+        return ERR_NO_MEMORY;
+    if (count == 0) {
+        slurm->account_count = 1;
+        return find_account(&slurm->accounts[0], config->run_as, fault);
+    }
+    for (uint32_t i = 0; code == ERR_OK && i < count; i++) {
+        slurm->accounts[i].tenant = config->tenants[i].key;
+        code = find_account(&slurm->accounts[i], config->tenants[i].value, fault);
+    }
+    slurm->account_count = count;
+    return code;
+}
+
+/* What the cluster's settings mean for us. One that does not answer is taken with the defaults. */
+static void read_cluster(struct slurm *slurm)
+{
+    struct slice text = {0};
+    struct fault fault = {0};
+    struct span_ms kill_wait = SLURM_KILL_WAIT_DEFAULT;
+    struct driver_traits *traits = &slurm->base.traits;
+    if (slurm_read_config(&slurm->commands, &slurm->arena, &text, &fault) != ERR_OK)
+        driver_note(traits, "the cluster does not answer yet: %.160s", fault.message);
+    else if (slurm_span_parse(slurm_config_value(text, "KillWait"), &kill_wait) != ERR_OK)
+        kill_wait = SLURM_KILL_WAIT_DEFAULT;
+    slurm->notice.ms = kill_wait.ms - SLURM_LAST_WORDS.ms;
+    if (slurm->notice.ms < SLURM_LAST_WORDS.ms)
+        slurm->notice = SLURM_LAST_WORDS;
+    driver_note(traits,
+                "the cluster kills %lld s after it asks: work has %lld s to write its last "
+                "checkpoint",
+                (long long)(kill_wait.ms / 1000), (long long)(slurm->notice.ms / 1000));
+    struct slice plugin = slurm_config_value(text, "ProctrackType");
+    if (text.len != 0 && !slice_is(plugin, "proctrack/cgroup"))
+        driver_note(traits,
+                    "%.*s: Slurm's stop signal reaches the sandbox itself, so that work "
+                    "ends without its last checkpoint; proctrack/cgroup gives it notice",
+                    SLICE_ARG(plugin));
+    struct slice task = slurm_config_value(text, "TaskPlugin");
+    bool has_cgroup = false;
+    while (task.len != 0) {
+        struct slice one = task;
+        if (!slice_cut(task, ',', &one, &task))
+            task = (struct slice){0};
+        has_cgroup = has_cgroup || slice_has_suffix(one, SLICE_LITERAL("cgroup"));
+    }
+    traits->limits_cpu = traits->limits_memory = has_cgroup;
+    if (text.len != 0 && !has_cgroup)
+        driver_note(traits, "task/cgroup is not set: memory is limited per process only, processor "
+                            "time not at all");
+}
+
+static void describe(struct slurm *slurm)
+{
+    struct driver_traits *traits = &slurm->base.traits;
+    traits->engine = ENGINE_SLURM;
+    traits->can_run = true;
+    if (program_find("bwrap", slurm->bwrap) != ERR_OK) {
+        (void)snprintf(slurm->bwrap, sizeof(slurm->bwrap), "/usr/bin/bwrap");
+        driver_note(traits, "bubblewrap is not installed here; the nodes need it at %s",
+                    slurm->bwrap);
+    }
+    driver_note(traits, "nodes must allow unprivileged user namespaces: without them an attempt "
+                        "ends as bad_environment there");
+    driver_note(traits, "gangs share the nodes' network; processes are limited per user only; "
+                        "container images are refused");
+    read_cluster(slurm);
+}
+
+static enum err make_workers(struct slurm *slurm)
+{
+    enum err code = worker_create(slurm->loop, "lq-slurm", SLURM_CALLS_MAX, &slurm->looker);
+    for (int i = 0; code == ERR_OK && i < SLURM_SUBMITTERS; i++)
+        code = worker_create(slurm->loop, "lq-sbatch", SLURM_CALLS_MAX, &slurm->submitters[i]);
+    return code;
+}
+
+enum err slurm_driver_create(struct loop *loop, const struct slurm_settings *settings,
+                             const struct driver_events *events, void *context, struct fault *fault,
+                             struct driver **out_driver)
+{
+    if (settings->node_count == 0 || settings->node_count > SITE_NODES_MAX)
+        return fault_set(fault, ERR_INVALID, NULL, "a site has 1 to %d nodes", SITE_NODES_MAX);
+    struct slurm *slurm = calloc(1, sizeof(*slurm));
+    if (slurm == NULL)
+        return ERR_NO_MEMORY;
+    slurm->base.ops = &SLURM_OPS;
+    slurm->loop = loop;
+    slurm->settings = *settings;
+    slurm->gate_limit = settings->gate_limit.ms > 0 ? settings->gate_limit : HOST_GATE_LIMIT;
+    arena_init(&slurm->arena, SETTINGS_ARENA_BYTES);
+    loop_timer_init(&slurm->next_look, loop, look_begin, slurm);
+    enum err code = slurm_commands_find(settings->config, &slurm->commands, fault);
+    if (code == ERR_OK)
+        code = find_accounts(slurm, fault);
+    if (code == ERR_OK)
+        code = make_workers(slurm);
+    if (code != ERR_OK) {
+        slurm_free(slurm);
+        return code;
+    }
+    describe(slurm);
+    slurm->events = events;
+    slurm->context = context;
+    *out_driver = &slurm->base;
+    return ERR_OK;
+}
