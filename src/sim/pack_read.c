@@ -93,7 +93,7 @@ static uint32_t model_find(const struct pack_fleet *fleet, struct slice name)
 static enum err node_take(const struct table *table, struct strmap *names, struct pack_fleet *fleet,
                           struct pack_node *out, struct fault *fault)
 {
-    uint64_t cpu_milli, memory_mib, devices;
+    uint64_t cpu_milli = 0, memory_mib = 0, devices = 0;
     struct value_node *whole = &out->whole;
     enum err err = name_at(table, &out->name, fault);
     if (err == ERR_OK && strmap_add(names, out->name, names) == ERR_EXISTS)
@@ -196,7 +196,7 @@ static uint64_t models_take(const struct pack_fleet *fleet, struct slice spec)
 static enum err pod_take(const struct table *table, const struct pack_fleet *fleet,
                          struct pack_pod *out, struct fault *fault)
 {
-    uint64_t cpu_milli, memory_mib, devices, milli;
+    uint64_t cpu_milli = 0, memory_mib = 0, devices = 0, milli = 0;
     enum err err = name_at(table, &out->name, fault);
     if (err == ERR_OK)
         err = number_at(table, 1, PACK_CPU_MILLI_MAX, &cpu_milli, fault);
