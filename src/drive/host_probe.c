@@ -1,6 +1,9 @@
 /* What this machine's kernel and tools allow, found by doing it once. */
+#include <errno.h>
+#include <linux/seccomp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "drive/host_private.h"
@@ -76,6 +79,11 @@ static void probe_sandbox(struct host *host)
                     "no attempt can run: the sandbox does not start (%.*s); unprivileged "
                     "user namespaces must be allowed",
                     SLICE_ARG(line));
+    }
+    /* No program is given: a kernel with filters finds nothing where it should be. */
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL) == 0 || errno != EFAULT) {
+        traits->can_run = false;
+        driver_note(traits, "no attempt can run: this kernel has no system-call filters (seccomp)");
     }
     buffer_deinit(&output);
 }

@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "supervise/syscalls.h"
+
 enum {
     NOFILE_MAX = 65536,
     GROUPS_MAX = 16,
@@ -97,6 +99,7 @@ static enum err make_args(struct child_exec *exec, struct fault *fault)
         .script = script,
         .passwd_fd = exec->passwd,
         .group_fd = exec->group_file,
+        .filter_fd = exec->filter,
         .has_setup = exec->doc->has_setup,
         .is_setup_direct = is_direct(exec->script, "setup"),
         .is_run_direct = is_direct(exec->script, "run"),
@@ -115,6 +118,15 @@ static enum err make_args(struct child_exec *exec, struct fault *fault)
                                       err_name(code));
 }
 
+static int filter_file(void)
+{
+    struct buffer filter;
+    buffer_init(&filter, SYSCALLS_BYTES_MAX);
+    int fd = syscalls_filter(&filter) == ERR_OK ? memory_file("filter", buffer_slice(&filter)) : -1;
+    buffer_deinit(&filter);
+    return fd;
+}
+
 enum err child_exec_prepare(struct child_exec *exec, const struct child *child, int output,
                             struct fault *fault)
 {
@@ -127,6 +139,7 @@ enum err child_exec_prepare(struct child_exec *exec, const struct child *child, 
                                 .work = child->work,
                                 .scratch = child->scratch,
                                 .args = -1,
+                                .filter = filter_file(),
                                 .net = child->net,
                                 .output = output,
                                 .status = -1};
@@ -135,7 +148,7 @@ enum err child_exec_prepare(struct child_exec *exec, const struct child *child, 
     exec->passwd = memory_file("passwd", slice_of(text));
     (void)snprintf(text, sizeof(text), "job:x:%u:\n", gid);
     exec->group_file = memory_file("group", slice_of(text));
-    if (exec->script < 0 || exec->passwd < 0 || exec->group_file < 0)
+    if (exec->script < 0 || exec->passwd < 0 || exec->group_file < 0 || exec->filter < 0)
         return fault_set(fault, ERR_IO, NULL, "the script folder is missing or no memory is left");
     if (child->doc->uid != 0) {
         exec->stage = find_stage(child->doc);
@@ -148,7 +161,7 @@ enum err child_exec_prepare(struct child_exec *exec, const struct child *child, 
 
 void child_exec_discard(struct child_exec *exec)
 {
-    int fds[] = {exec->script, exec->args, exec->passwd, exec->group_file};
+    int fds[] = {exec->script, exec->args, exec->passwd, exec->group_file, exec->filter};
     for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
         if (fds[i] >= 0)
             (void)close(fds[i]);
@@ -254,7 +267,7 @@ static void set_oom_score(void)
 
 static void set_descriptors(const struct child_exec *exec)
 {
-    const int kept[] = {exec->args, exec->passwd, exec->group_file, exec->status};
+    const int kept[] = {exec->args, exec->passwd, exec->group_file, exec->filter, exec->status};
     int empty = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (empty < 0 || dup2(empty, 0) < 0 || dup2(exec->output, 1) < 0 || dup2(exec->output, 2) < 0)
         give_up(exec, "descriptors");

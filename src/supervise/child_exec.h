@@ -12,10 +12,10 @@ enum { CHILD_EXEC_PATH_MAX = 4096 };
 struct child_exec {
     const struct supervise_doc *doc;
     const struct cgroup *group;
-    int folder, work, scratch, script; /* folders; script is ours to close */
-    int args, passwd, group_file;      /* memory files that bubblewrap reads; ours */
-    int net;                           /* the gang's network; borrowed; -1: none */
-    int output, status;                /* borrowed */
+    int folder, work, scratch, script;    /* folders; script is ours to close */
+    int args, passwd, group_file, filter; /* memory files that bubblewrap reads; ours */
+    int net;                              /* the gang's network; borrowed; -1: none */
+    int output, status;                   /* borrowed */
     struct sandbox_command command;
     pid_t parent;
     const char *stage; /* where the folders are shown to bubblewrap; NULL: by their own paths */

@@ -163,6 +163,8 @@ enum err sandbox_args(const struct supervise_doc *doc, const struct sandbox_plac
     etc_files(places, out);
     devices(doc, out);
     folders(doc, places, out);
+    arg(out, "--seccomp");
+    arg_number(out, (uint64_t)places->filter_fd);
     for (uint32_t i = 0; i < doc->env_count; i++) {
         arg(out, "--setenv");
         arg_slice(out, doc->envs[i].key);

@@ -12,6 +12,7 @@ enum { SANDBOX_ARGS_BYTES_MAX = 1 << 20 };
 struct sandbox_places { /* paths as seen by bubblewrap */
     const char *work, *scratch, *script;
     int passwd_fd, group_fd; /* what becomes /etc/passwd and /etc/group; read by bubblewrap */
+    int filter_fd;           /* of system calls; read by bubblewrap */
     bool has_setup, is_setup_direct, is_run_direct; /* direct: the script begins with "#!" */
 };
 

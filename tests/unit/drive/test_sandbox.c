@@ -45,6 +45,8 @@ static void the_host_is_out_of_reach(void **state)
                          "mount -t tmpfs x /tmp 2>/dev/null && echo BAD mount\n"
                          "grep -q 'NoNewPrivs:.1' /proc/self/status || echo BAD privileges\n"
                          "grep -q 'CapBnd:.0000000000000000' /proc/self/status || echo BAD caps\n"
+                         "grep -q 'Seccomp:.2' /proc/self/status || echo BAD no filter\n"
+                         "perl -e 'exit(socket(S,40,1,0) ? 0 : 1)' && echo BAD vsock\n"
                          "ls -l /proc/self/fd | grep -v -e pipe -e null -e total -e proc && "
                          "echo BAD descriptors\n"
                          "ls /sys/class/net 2>/dev/null && echo BAD sys\n"
@@ -54,6 +56,32 @@ static void the_host_is_out_of_reach(void **state)
     assert_int_equal(scene->exits[0].outcome, OUTCOME_SUCCEEDED);
     char log[SCENE_TEXT_MAX];
     assert_string_equal(scene_read(scene, 0, "log", log), "alive\nin\nin\nin\n");
+}
+
+/* Threads by clone, since clone3 says that it is not there; a compiler with its many processes. */
+static void ordinary_programs_run_behind_the_filter(void **state)
+{
+    struct scene *scene = *state;
+    scene_run(scene, &(struct scene_job){
+                         .run = "cat >t.c <<'END'\n"
+                                "#include <omp.h>\n"
+                                "#include <stdio.h>\n"
+                                "int main(void)\n"
+                                "{\n"
+                                "    int n = 0;\n"
+                                "#pragma omp parallel num_threads(3) reduction(+ : n)\n"
+                                "    n += 1;\n"
+                                "    printf(\"%d threads\\n\", n);\n"
+                                "}\n"
+                                "END\n"
+                                "gcc -fopenmp -o t t.c && ./t\n"
+                                "python3 -c 'import subprocess, threading\n"
+                                "t = threading.Thread(target=lambda: subprocess.run([\"true\"]))\n"
+                                "t.start(); t.join(); print(\"python ran\")'\n",
+                         .memory = "512MiB",
+                         .scratch = "64MiB"});
+    char log[SCENE_TEXT_MAX];
+    assert_string_equal(scene_read(scene, 0, "log", log), "3 threads\npython ran\n");
 }
 
 static void the_environment_is_an_allow_list(void **state)
@@ -176,6 +204,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_host_is_out_of_reach, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(ordinary_programs_run_behind_the_filter, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_environment_is_an_allow_list, set_up, tear_down),
         cmocka_unit_test_setup_teardown(setup_runs_before_run_and_stops_it_when_it_fails, set_up,
                                         tear_down),
