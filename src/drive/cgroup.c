@@ -364,10 +364,13 @@ static bool is_repeated(const struct cgroup *group, int part)
 
 enum err cgroup_join(const struct cgroup *group)
 {
+    /* Version 1 moves a lone thread at once; a whole process waits for an RCU grace period first,
+     * five to thirty milliseconds of every start. */
+    const char *file = group->version == 1 ? "tasks" : "cgroup.procs";
     for (int part = 0; part < CGROUP_PART_COUNT_; part++) {
         if (group->folder[part][0] == '\0' || is_repeated(group, part))
             continue;
-        enum err code = write_small(group->folder[part], "cgroup.procs", "0");
+        enum err code = write_small(group->folder[part], file, "0");
         if (code != ERR_OK)
             return code;
     }
