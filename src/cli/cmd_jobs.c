@@ -186,6 +186,8 @@ const struct command COMMAND_SUBMIT = {
 
 static const struct flag JOBS_FLAGS[] = {
     {"state", 0, FLAG_TEXT, "LIST", "pending,active,succeeded,failed,cancelled"},
+    {"site", 0, FLAG_TEXT, "NAME",
+     "attempts at this site, for its operator; states: offered,running,unknown,ended,..."},
     {"tenant", 't', FLAG_TEXT, "NAME", "of this tenant and those below"},
     {"name", 'n', FLAG_TEXT, "PART", "whose name has this in it"},
     {"limit", 0, FLAG_NUMBER, "N", "at most so many, 0: all; default 50"},
@@ -202,6 +204,40 @@ static void exit_cell(struct table *table, struct json_value item)
         table_cell_text(table, "-");
 }
 
+/* What an operator sees of the work at a site. */
+static int attempts_at(struct cli *cli, const char *site)
+{
+    static const char *const HEADS[] = {"JOB", "ATTEMPT", "STATE", "OUTCOME", "EXIT", "OFFERED"};
+    static const enum table_align ALIGNS[] = {TABLE_LEFT, TABLE_RIGHT, TABLE_LEFT,
+                                              TABLE_LEFT, TABLE_RIGHT, TABLE_LEFT};
+    struct api_list list;
+    if (cli_has(cli, "tenant") || cli_has(cli, "name"))
+        return cli_fail(cli, EXIT_USAGE,
+                        "--site shows attempts, which have neither tenant nor name");
+    int code = api_list(cli,
+                        api_target(cli, "/v1/sites/%s/attempts?state=%s", api_escape(cli, site),
+                                   api_escape(cli, cli_text(cli, "state", ""))),
+                        cli_number(cli, "limit", JOBS_SHOWN_DEFAULT), &list);
+    if (code != EXIT_DONE)
+        return code;
+    if (cli->is_json)
+        return api_print_list(cli, &list);
+    struct table *table = table_create(cli, HEADS, ALIGNS, 6);
+    for (size_t i = 0; i < list.count; i++) {
+        struct json_value attempt = list.items[i];
+        table_cell(table, api_string(attempt, "job"));
+        table_cell_printf(table, "%llu", (unsigned long long)api_u64(attempt, "attempt"));
+        table_cell(table, api_string(attempt, "state"));
+        table_cell(table, api_string(attempt, "outcome"));
+        exit_cell(table, attempt);
+        table_cell(table, api_time(cli, attempt, "offered_at"));
+    }
+    table_print(table);
+    if (list.has_more)
+        cli_note(cli, "there are more; name states or raise --limit (0: all)");
+    return EXIT_DONE;
+}
+
 static int jobs(struct cli *cli)
 {
     static const char *const HEADS[] = {"JOB", "NAME", "STATE", "ATTEMPT", "EXIT", "CREATED"};
@@ -210,6 +246,8 @@ static int jobs(struct cli *cli)
     struct api_list list;
     const char *state = cli_text(cli, "state", ""), *name = cli_text(cli, "name", ""),
                *tenant = cli_text(cli, "tenant", "");
+    if (cli_has(cli, "site"))
+        return attempts_at(cli, cli_text(cli, "site", ""));
     int code = api_list(cli,
                         api_target(cli, "/v1/jobs?state=%s%s%s%s%s", api_escape(cli, state),
                                    *name ? "&name=" : "", api_escape(cli, name),
@@ -245,7 +283,8 @@ const struct command COMMAND_JOBS = {.name = "jobs",
                                      .usage = "[flags]",
                                      .details =
                                          "Examples:\n  lq jobs\n  lq jobs --state active,pending "
-                                         "--tenant research\n  lq jobs --name train --json",
+                                         "--tenant research\n  lq jobs --name train --json\n"
+                                         "  lq jobs --site zhongwei --state running",
                                      .flags = JOBS_FLAGS,
                                      .flag_count = sizeof(JOBS_FLAGS) / sizeof(JOBS_FLAGS[0]),
                                      .run = jobs};

@@ -36,6 +36,7 @@ void api_agent_artifact_show(struct request *request);
 /* api_network.c */
 void api_sites_list(struct request *request);
 void api_site_show(struct request *request);
+void api_site_attempts(struct request *request);
 void api_site_put(struct request *request);
 void api_site_delete(struct request *request);
 void api_site_drain(struct request *request);

@@ -6,6 +6,7 @@
 #include "server/api.h"
 #include "server/docs.h"
 #include "server/requests.h"
+#include "wire/row.h"
 
 enum { NETWORK_BYTES_MAX = 64 << 20, REASON_MAX = 512 };
 
@@ -55,6 +56,80 @@ void api_site_show(struct request *request)
     const struct site *site = named_site(request);
     if (site != NULL)
         sites_view(request, site->id);
+}
+
+/* Attempts are what an operator sees of the work at a site: ids, states and times; no names, no
+ * spec, no output. */
+static void on_attempts(struct request *request, const struct store_answer *answer)
+{
+    char next[ID_TEXT_MAX];
+    struct buffer out;
+    struct json_writer writer;
+    buffer_init(&out, NETWORK_BYTES_MAX);
+    json_writer_init(&writer, &out);
+    json_begin_object(&writer);
+    json_key(&writer, "items");
+    json_begin_array(&writer);
+    for (size_t i = 0; i < answer->count; i++)
+        row_encode_attempt(&answer->attempts[i].row, &writer);
+    json_end_array(&writer);
+    json_key(&writer, "next");
+    if (answer->has_more) {
+        id_format(answer->next.attempt.job.id, ID_PREFIX_JOB, next);
+        json_text(&writer,
+                  arena_printf(request_arena(request), "%s.%u", next, answer->next.attempt.number));
+    } else {
+        json_null(&writer);
+    }
+    json_end_object(&writer);
+    enum err err = json_writer_finish(&writer);
+    ASSERT(err == ERR_OK || buffer_status(&out) != ERR_OK);
+    request_buffer(request, 200, &out);
+}
+
+/* "offered,running" as bits. */
+static bool attempt_states(struct request *request, struct slice text, uint32_t *out_states)
+{
+    struct slice one;
+    while (text.len > 0) {
+        enum attempt_state state;
+        if (!slice_cut(text, ',', &one, &text)) {
+            one = text;
+            text = (struct slice){0};
+        }
+        if (attempt_state_parse(one, &state) != ERR_OK) {
+            request_problem(request, 400, "invalid",
+                            "\"%.*s\" is no state of an attempt: offered, running, unknown, ended, "
+                            "never, expired, destroyed",
+                            SLICE_ARG(one));
+            return false;
+        }
+        *out_states |= UINT32_C(1) << state;
+    }
+    return true;
+}
+
+void api_site_attempts(struct request *request)
+{
+    static const char *const KNOWN[] = {"state", "limit", "cursor"};
+    struct store_query query = {.kind = STORE_ATTEMPT_AT};
+    struct slice cursor = request_query(request, "cursor"), job, number;
+    uint64_t limit = PAGE_DEFAULT, after = 0;
+    const struct site *site = named_site(request);
+    if (site == NULL || !request_query_known(request, KNOWN, 3) ||
+        !request_query_u64(request, "limit", 1, STORE_PAGE_MAX, &limit) ||
+        !attempt_states(request, request_query(request, "state"), &query.attempt_at.states))
+        return;
+    if (cursor.len > 0 && (!slice_cut(cursor, '.', &job, &number) ||
+                           id_parse(job, ID_PREFIX_JOB, &query.attempt_at.after_job.id) != ERR_OK ||
+                           slice_parse_u64(number, &after) != ERR_OK || after > UINT32_MAX)) {
+        request_problem(request, 400, "invalid", "the cursor is not one that this server gave");
+        return;
+    }
+    query.attempt_at.site = site->id;
+    query.attempt_at.after_number = (uint32_t)after;
+    query.attempt_at.limit = (uint32_t)limit;
+    request_query_store(request, &query, on_attempts);
 }
 
 void api_site_put(struct request *request)

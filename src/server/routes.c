@@ -36,6 +36,8 @@ const struct route ROUTES[] = {
     {"GET", "/v1/sites", PERM_NETWORK_READ, OWN_LIST, 0, api_sites_list,
      "sites with contact and capacity"},
     {"GET", "/v1/sites/{site}", PERM_NETWORK_READ, OWN_LIST, 0, api_site_show, "one site"},
+    {"GET", "/v1/sites/{site}/attempts", PERM_JOB_READ, OWN_SITE, 0, api_site_attempts,
+     "attempts at a site"},
     {"PUT", "/v1/sites/{site}", PERM_SITE_WRITE, OWN_SITE, JSON_BODY, api_site_put,
      "register or change a site"},
     {"DELETE", "/v1/sites/{site}", PERM_SITE_WRITE, OWN_SITE, 0, api_site_delete,

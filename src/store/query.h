@@ -205,9 +205,10 @@ struct store_answer {
     };
     /* Where a page goes on when it ended early (STORE_SCAN_MAX) or is full. */
     union {
-        struct job_id job;  /* JOB_LIST */
-        uint64_t seq;       /* EVENT_LIST, AUDIT_LIST, QUARANTINE_LIST */
-        struct id artifact; /* ARTIFACT_LIST */
+        struct job_id job;            /* JOB_LIST */
+        uint64_t seq;                 /* EVENT_LIST, AUDIT_LIST, QUARANTINE_LIST */
+        struct id artifact;           /* ARTIFACT_LIST */
+        struct attempt_token attempt; /* ATTEMPT_AT */
     } next;
 };
 

@@ -33,7 +33,8 @@ struct page {
                      struct fault *fault);
     size_t count;
     uint64_t scanned;
-    uint64_t last; /* set by `take`: seq of the row looked at last */
+    uint64_t last;                     /* set by `take`: seq of the row looked at last */
+    struct attempt_token last_attempt; /* likewise, of attempts */
     bool has_more;
 };
 enum err page_fill(struct page *page, sqlite3_stmt *statement, struct fault *fault) LQ_CHECKED;

@@ -87,6 +87,7 @@ static enum err take_attempt(struct page *page, sqlite3_stmt *row, size_t index,
     struct store_attempt *attempt = (struct store_attempt *)page->rows + index;
     int column = row_attempt_read(row, 0, &attempt->row);
     enum err err = row_attempt_check(&attempt->row, fault);
+    page->last_attempt = attempt->row.token;
     const struct store_query *query = page->filter;
     if (!err && query->kind == STORE_ATTEMPT_AT) {
         struct id site = query->attempt_at.site.id;
@@ -105,6 +106,7 @@ static enum err fill_attempts(struct page *page, sqlite3_stmt *statement, struct
     page->rows = arena_array(page->arena, page->limit, sizeof(struct store_attempt));
     enum err err = page->rows ? page_fill(page, statement, fault) : ERR_LIMIT;
     out->attempts = page->rows;
+    out->next.attempt = page->last_attempt;
     out->count = page->count;
     out->has_more = page->has_more;
     return err;

@@ -263,3 +263,14 @@ def test_paths_take_the_methods_that_are_described(world):
             assert set(answer.headers["allow"].split(", ")) == methods
     for path in ("/", "/v1", "/v1/", "/v1/job", "/v1/jobs/", "/v2/jobs", "/v1/jobs/../tenants", "/v1//jobs"):
         assert world.server.admin.call("GET", path).status in (400, 404), path
+
+
+def test_attempts_at_a_site_are_for_its_operator_and_those_of_the_network(world):
+    path = "/v1/sites/alpha/attempts?state=running,ended"
+    for role in ("operator", "admin", "auditor"):
+        assert world.people[role].get(path).json() == {"items": [], "next": None}, role
+    for client in (world.people["member"], world.people["viewer"], *world.strangers.values()):
+        assert client.get(path).status == 404
+        assert client.get("/v1/sites/nowhere/attempts").status == 404
+    for query in ("state=asleep", "cursor=x", "cursor=job_x.1", "limit=0", "tenant=ours"):
+        assert world.people["operator"].get(f"/v1/sites/alpha/attempts?{query}").status == 400, query

@@ -238,3 +238,19 @@ def test_a_work_folder_arrives_with_its_modes_and_links(net):
     job = net.submit("./go", name="folder", workdir=answer.json()["id"])
     assert net.wait_job(job)["state"] == "succeeded", net.about(job)
     assert "from the folder\nhello\n" in net.wait_log(job, "hello")
+
+
+def test_the_attempts_at_a_site_are_listed_in_pages_without_what_the_jobs_say(net):
+    jobs = [net.submit("true", name="a-private-name") for _ in range(3)]
+    for job in jobs:
+        assert net.wait_job(job)["state"] == "succeeded", net.about(job)
+    site, path = sorted(net.agents)[0], "/v1/sites/{}/attempts?state=ended&limit=2{}"
+    seen, cursor = [], ""
+    while True:
+        page = net.admin.get(path.format(site, cursor)).json()
+        assert "a-private-name" not in str(page)
+        seen += [item["job"] for item in page["items"]]
+        if page["next"] is None:
+            break
+        cursor = f"&cursor={page['next']}"
+    assert len(seen) == len(set(seen)) and set(jobs) <= set(seen)

@@ -165,8 +165,8 @@ static void attempts_are_found_by_job_by_site_and_by_state(void **state)
         seen += answer.count;
         for (size_t i = 0; i < answer.count; i++)
             assert_int_equal(answer.attempts[i].row.state, ATTEMPT_RUNNING);
-        query.attempt_at.after_job = answer.attempts[answer.count - 1].row.token.job;
-        query.attempt_at.after_number = answer.attempts[answer.count - 1].row.token.number;
+        query.attempt_at.after_job = answer.next.attempt.job;
+        query.attempt_at.after_number = answer.next.attempt.number;
     } while (answer.has_more);
     assert_int_equal(seen, 10);
     query.attempt_at.site.id = scene_id(2); /* jobs 1, 5, 9, ...: all odd */
