@@ -63,6 +63,9 @@ void place_line_sentence(const struct place_site_line *line, struct buffer *out)
         buffer_printf(out, "the job's checkpoint cannot be restored there (%.*s)",
                       SLICE_ARG(line->detail));
         return;
+    case FILTER_IMAGE:
+        buffer_printf(out, "it runs no container images (%.*s)", SLICE_ARG(line->detail));
+        return;
     case FILTER_NO_PRICE:
         buffer_append_text(
             out,

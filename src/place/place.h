@@ -38,6 +38,7 @@ enum place_filter {
     FILTER_AVOID,    /* it just failed this job */
     FILTER_RESTORE,  /* the checkpoint cannot be restored there (runtime, world size, jurisdiction)
                       */
+    FILTER_IMAGE,    /* the variant names a container image, which no engine here runs */
     FILTER_NO_PRICE, /* its ask is not known */
     FILTER_BUDGET,
     FILTER_QUOTA,

@@ -129,6 +129,7 @@ static void key_write(struct buffer *key, const struct place_job *job)
         key_u64(key, (uint64_t)spec->variants[v].runtime);
         key_u64(key, spec->variants[v].accelerators);
         key_text(key, spec->variants[v].accelerator);
+        key_u64(key, spec->variants[v].image.len > 0);
     }
     key_placement(key, &spec->placement);
     buffer_append_bytes(key, &job->avoid, sizeof(job->avoid));

@@ -254,3 +254,14 @@ def test_the_attempts_at_a_site_are_listed_in_pages_without_what_the_jobs_say(ne
             break
         cursor = f"&cursor={page['next']}"
     assert len(seen) == len(set(seen)) and set(jobs) <= set(seen)
+
+
+def test_a_job_that_only_an_image_can_run_is_refused_at_submit_and_one_with_a_choice_runs(net):
+    job = {"name": "boxed", "run": "echo ran bare", "resources": {"cpus": 1}}
+    answer = net.admin.post("/v1/jobs", {**job, "image": "registry.example/a:b"})
+    assert answer.status == 422, answer
+    assert "no site runs container images" in answer.json()["detail"], answer.json()
+    chosen = net.submit("echo ran bare", name="choice", variants=[
+        {"runtime": "cuda", "accelerators": 1, "image": "registry.example/a:b"}, {"runtime": "cpu"}])
+    assert net.wait_job(chosen)["state"] == "succeeded", net.about(chosen)
+    assert net.job(chosen)["attempts"][-1]["variant"] == 1

@@ -156,6 +156,32 @@ static void chips(struct net *n)
     assert_int_equal(placer_site_put(n->placer, &n->site, true), ERR_OK);
 }
 
+/* No engine runs images; a job of such variants alone could wait for ever. */
+static void a_variant_with_an_image_is_refused_or_another_one_is_taken(void **state)
+{
+    struct net n;
+    struct place_decision d;
+    struct fault fault = {0};
+    struct job_variant variants[] = {
+        {.runtime = RUNTIME_CPU, .run = SLICE_LITERAL("true"), .image = SLICE_LITERAL("a/b:c")},
+        {.runtime = RUNTIME_CPU, .run = SLICE_LITERAL("true"), .image = SLICE_LITERAL("a/d:e")}};
+    struct job_spec spec = spec_of(1, 1000);
+    (void)state;
+    net_init(&n);
+    spec.variants = variants;
+    spec.variant_count = 2;
+    struct place_job job = job_of(&n, &spec);
+    assert_int_equal(placer_check(n.placer, &job, &fault), ERR_INVALID);
+    assert_string_equal(fault.field, "image");
+    assert_non_null(strstr(fault.message, "no site runs container images"));
+    variants[1].image = (struct slice){0};
+    assert_int_equal(placer_check(n.placer, &job, NULL), ERR_OK);
+    (void)submit(&n, &spec);
+    assert_true(propose(&n, &d));
+    assert_int_equal(d.variant, 1);
+    net_deinit(&n);
+}
+
 static void a_variant_that_the_quota_allows_is_taken(void **state)
 {
     struct net n;
@@ -517,6 +543,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_site_may_lose_nodes_that_are_held),
         cmocka_unit_test(jobs_that_restore_differently_are_not_alike),
+        cmocka_unit_test(a_variant_with_an_image_is_refused_or_another_one_is_taken),
         cmocka_unit_test(a_variant_that_the_quota_allows_is_taken),
         cmocka_unit_test(a_busy_site_has_a_price_and_never_a_bonus),
         cmocka_unit_test(a_tenants_default_limit_counts_for_backfill),
