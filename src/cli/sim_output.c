@@ -1,11 +1,11 @@
 #include "cli/sim_output.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include "port/clock.h"
 #include "port/file.h"
+#include "sim/report.h"
 #include "sim/trace.h"
 
 enum { TELL_NS = 1000000000 };
@@ -48,9 +48,7 @@ double sim_progress_seconds(struct sim_progress *progress)
 
 double sim_round(double value)
 {
-    char text[32];
-    (void)snprintf(text, sizeof(text), "%.6g", value);
-    return strtod(text, NULL);
+    return report_round(value);
 }
 
 double sim_ratio(double a, double b)
