@@ -110,10 +110,28 @@ static void drain_look(struct agent *agent, bool is_first)
     agent->is_draining = is_draining;
 }
 
+static void on_capacity(void *context, const struct sync_node *nodes, uint32_t count)
+{
+    struct agent *agent = context;
+    const struct agent_event event = {.kind = AGENT_CAPACITY,
+                                      .capacity = {.nodes = nodes, .count = count}};
+    enum err err = agent_host_step(agent->host, &event);
+    (void)err; /* measured again soon */
+}
+
+/* Nothing is given out here until the nodes were looked at again. */
+static void close_capacity(struct agent *agent)
+{
+    if (agent->closed == NULL)
+        return; /* no driver yet */
+    on_capacity(agent, agent->closed, agent->identity.site.node_count);
+}
+
 static void on_ready(void *context)
 {
     struct agent *agent = context;
     agent->is_ready = true;
+    close_capacity(agent); /* what a cluster has free is known only when it has answered */
     loop_timer_set(&agent->capacity, SPAN_MS(0));
 }
 
@@ -143,20 +161,18 @@ static void on_gate(void *context, const struct gate_message *message)
 {
     struct agent *agent = context;
     const struct agent_event event = {.kind = AGENT_GATE, .gate = {.message = *message}};
+    /* The owner takes back: before the server hears of the end it hears that nothing is free, or it
+     * would give the same place out again. */
+    bool is_reclaim = message->kind == GATE_EXIT && message->outcome == OUTCOME_PREEMPTED;
+    if (is_reclaim)
+        close_capacity(agent);
     enum err err = agent_host_step(agent->host, &event);
     (void)err; /* supervisors ask again */
+    if (is_reclaim)
+        driver_measure(agent->driver);
 }
 
 /* ---- the engine */
-
-static void on_capacity(void *context, const struct sync_node *nodes, uint32_t count)
-{
-    struct agent *agent = context;
-    const struct agent_event event = {.kind = AGENT_CAPACITY,
-                                      .capacity = {.nodes = nodes, .count = count}};
-    enum err err = agent_host_step(agent->host, &event);
-    (void)err; /* measured again soon */
-}
 
 static void on_names(void *context, bool is_known, const struct attempt_token *tokens,
                      uint32_t count)
@@ -304,6 +320,18 @@ static enum err make_slurm_driver(struct agent *agent, const char *site_name, st
                                &agent->driver);
 }
 
+static enum err make_closed(struct agent *agent)
+{
+    uint32_t count = agent->identity.site.node_count;
+    struct sync_node *nodes = arena_array(&agent->arena, count, sizeof(*nodes));
+    if (nodes == NULL)
+        return ERR_NO_MEMORY;
+    for (uint32_t i = 0; i < count; i++)
+        nodes[i].node = (uint16_t)i;
+    agent->closed = nodes;
+    return ERR_OK;
+}
+
 static enum err make_driver(struct agent *agent, struct fault *fault)
 {
     const char *site_name = arena_text(&agent->arena, agent->identity.site.name);
@@ -311,6 +339,8 @@ static enum err make_driver(struct agent *agent, struct fault *fault)
         return ERR_NO_MEMORY;
     enum err err = agent->options->slurm != NULL ? make_slurm_driver(agent, site_name, fault)
                                                  : make_host_driver(agent, site_name, fault);
+    if (err == ERR_OK && agent->options->slurm != NULL)
+        err = make_closed(agent);
     if (err != ERR_OK)
         return err;
     const struct driver_traits *traits = driver_describe(agent->driver);

@@ -122,7 +122,8 @@ struct agent {
     struct arena arena;
     struct strmap runs; /* name -> struct run */
     struct run *first;
-    uint32_t uploads; /* under way */
+    uint32_t uploads;               /* under way */
+    const struct sync_node *closed; /* a cluster's nodes with nothing free; NULL: a host site */
     struct loop_timer capacity, log_tick;
     uint32_t log_calls, log_fails;
     struct boot_ns log_retry_at;

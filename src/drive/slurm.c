@@ -171,8 +171,8 @@ static void run_look(void *context)
 {
     struct look *look = context;
     struct slurm_view *view = &look->view;
-    view->is_known = slurm_read_jobs(&look->slurm->commands, &view->arena, &view->jobs,
-                                     &view->job_count, &view->fault) == ERR_OK;
+    view->is_known =
+        slurm_read_jobs(&look->slurm->commands, &view->arena, &view->jobs, &view->fault) == ERR_OK;
     if (look->is_measuring)
         look_measure(look);
 }
@@ -185,9 +185,9 @@ static void tell_names(struct look *look)
     struct vector tokens;
     bool is_known = look->view.is_known;
     vector_init(&tokens, sizeof(struct attempt_token), LIST_NAMES_MAX);
-    for (uint32_t i = 0; is_known && i < look->view.job_count; i++)
-        if (look->view.jobs[i].state == SLURM_LIVES)
-            is_known = vector_push(&tokens, &look->view.jobs[i].token) == ERR_OK;
+    for (uint32_t i = 0; is_known && i < look->view.jobs.our_count; i++)
+        if (look->view.jobs.ours[i].state == SLURM_LIVES)
+            is_known = vector_push(&tokens, &look->view.jobs.ours[i].token) == ERR_OK;
     for (uint32_t i = 0; i < look->listings && slurm->events != NULL; i++)
         slurm->events->on_names(slurm->context, is_known, tokens.data,
                                 is_known ? (uint32_t)tokens.len : 0);

@@ -37,6 +37,7 @@ struct slurm_config {
     struct slice run_as;             /* local account of every tenant; empty: the agent's own */
     const struct text_pair *tenants; /* tenant's id, local account; others are refused */
     uint32_t tenant_count;
+    uint32_t reserve_nodes;       /* so many free nodes are never offered */
     const struct text_pair *gres; /* "gpu:a100", the catalogue's model */
     uint32_t gres_count;
 };

@@ -90,13 +90,12 @@ enum err slurm_read_nodes(const struct slurm_commands *commands, struct arena *a
 /* All states and all partitions: newer versions print running jobs alone without it, and an
  * administrator may move a job to a partition that we know nothing of. */
 enum err slurm_read_jobs(const struct slurm_commands *commands, struct arena *arena,
-                         const struct slurm_job **out_jobs, uint32_t *out_count,
-                         struct fault *fault)
+                         struct slurm_jobs *out, struct fault *fault)
 {
     static const char *const ARGUMENTS[] = {"--json", "--all", "--states=all", NULL};
     struct slice json;
     enum err code = read_all(commands, SLURM_SQUEUE, ARGUMENTS, arena, &json, fault);
-    return code == ERR_OK ? slurm_jobs_decode(json, arena, out_jobs, out_count, fault) : code;
+    return code == ERR_OK ? slurm_jobs_decode(json, arena, out, fault) : code;
 }
 
 enum err slurm_read_config(const struct slurm_commands *commands, struct arena *arena,

@@ -79,9 +79,9 @@ static enum err get_pairs(struct json_value root, const char *name, uint32_t cou
 static enum err get_all(struct json_value root, struct arena *arena, struct slurm_config *out,
                         struct fault *fault)
 {
-    static const char *const KEYS[] = {"conf",       "bin",        "work",    "supervise",
-                                       "gate",       "partitions", "account", "qos",
-                                       "constraint", "run_as",     "tenants", "gres"};
+    static const char *const KEYS[] = {
+        "conf", "bin",        "work",   "supervise", "gate",          "partitions", "account",
+        "qos",  "constraint", "run_as", "tenants",   "reserve_nodes", "gres"};
     const struct {
         const char *name;
         bool is_path, is_required;
@@ -99,6 +99,8 @@ static enum err get_all(struct json_value root, struct arena *arena, struct slur
         if (code == ERR_OK && WORDS[i].is_required && WORDS[i].value->len == 0)
             code = json_refuse_member(root, WORDS[i].name, fault, ERR_INVALID, "is required");
     }
+    if (code == ERR_OK)
+        code = json_opt_u32(root, "reserve_nodes", 0, SITE_NODES_MAX, &out->reserve_nodes, fault);
     if (code == ERR_OK)
         code = get_partitions(root, arena, out, fault);
     if (code == ERR_OK)

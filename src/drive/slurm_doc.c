@@ -148,32 +148,60 @@ static bool read_job(struct json_value object, struct arena *arena, struct slurm
     return true;
 }
 
-enum err slurm_jobs_decode(struct slice json, struct arena *arena,
-                           const struct slurm_job **out_jobs, uint32_t *out_count,
+/* Waits for nodes and for nothing else: held jobs, jobs of later, and those that may never run take
+ * nothing away. */
+static bool read_demand(struct json_value object, struct arena *arena, struct slurm_demand *out)
+{
+    static const char *const REASONS[] = {"None", "Resources", "Priority", "Nodes_required_for_job",
+                                          ""};
+    struct slice words[WORDS_MAX], reason = {0};
+    if (words_of(object, "job_state", words) == 0 || !is_word(words[0], "PENDING"))
+        return false;
+    (void)!json_opt_string(object, "state_reason", SLURM_NAME_MAX, &reason, NULL);
+    for (size_t i = 0; i < sizeof(REASONS) / sizeof(REASONS[0]); i++)
+        if (is_word(reason, REASONS[i])) {
+            uint32_t nodes = count_of(object, "node_count");
+            *out = (struct slurm_demand){.hosts = text_of(object, "required_nodes", arena),
+                                         .node_count = nodes > 0 ? nodes : 1};
+            return true;
+        }
+    return false;
+}
+
+static enum err read_jobs(struct json_value list, struct arena *arena, struct slurm_jobs *out)
+{
+    size_t count = json_count(list);
+    struct slurm_job *ours = arena_array(arena, count + 1, sizeof(*ours));
+    struct slurm_demand *demands = arena_array(arena, count + 1, sizeof(*demands));
+    struct json_iterator it = json_iterate(list);
+    if (ours == NULL || demands == NULL)
+        return ERR_NO_MEMORY;
+    *out = (struct slurm_jobs){.ours = ours, .demands = demands};
+    while (json_next(&it)) {
+        if (read_job(it.value, arena, &ours[out->our_count]))
+            out->our_count++;
+        else if (read_demand(it.value, arena, &demands[out->demand_count]))
+            out->demand_count++;
+    }
+    return ERR_OK;
+}
+
+enum err slurm_jobs_decode(struct slice json, struct arena *arena, struct slurm_jobs *out,
                            struct fault *fault)
 {
     struct json_document *document = NULL;
     struct json_value list;
-    struct slurm_job *jobs = NULL;
-    uint32_t count = 0;
     enum err code = json_parse(json, &LIMITS, &document, fault);
     if (code != ERR_OK)
         return code;
+    struct slurm_jobs jobs;
     code = json_get_array(json_root(document), "jobs", JOBS_MAX, &list, fault);
-    if (code == ERR_OK) {
-        jobs = arena_array(arena, json_count(list) + 1, sizeof(*jobs));
-        code = jobs == NULL ? ERR_NO_MEMORY : ERR_OK;
-    }
-    struct json_iterator it = json_iterate(code == ERR_OK ? list : (struct json_value){0});
-    while (code == ERR_OK && json_next(&it))
-        if (read_job(it.value, arena, &jobs[count]))
-            count++;
+    if (code == ERR_OK)
+        code = read_jobs(list, arena, &jobs);
     json_document_destroy(document);
-    if (code != ERR_OK)
-        return code;
-    *out_jobs = jobs;
-    *out_count = count;
-    return ERR_OK;
+    if (code == ERR_OK)
+        *out = jobs;
+    return code;
 }
 
 enum outcome slurm_outcome(const struct slurm_job *job)

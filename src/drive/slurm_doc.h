@@ -34,7 +34,7 @@ struct slurm_job {
     struct attempt_token token;
     uint64_t id;
     enum slurm_state state;
-    bool is_running;      /* has its nodes */
+    bool is_running;      /* has its nodes, and is not about to leave them */
     struct slice said;    /* the state in Slurm's own word */
     struct slice reason;  /* why it waits; may be empty */
     struct slice comment; /* the launch's number */
@@ -44,6 +44,19 @@ struct slurm_job {
     struct slice gres_per_node; /* "gres:gpu:a100:2" */
     int64_t start_s, end_s;     /* 0: not yet; end may lie ahead */
     int32_t exit_status, exit_signal;
+};
+
+/* A job of somebody else's that waits for nodes now: what it is to get is no surplus. */
+struct slurm_demand {
+    struct slice hosts; /* the nodes that it asks for by name; empty: any */
+    uint32_t node_count;
+};
+
+struct slurm_jobs {
+    const struct slurm_job *ours;
+    uint32_t our_count;
+    const struct slurm_demand *demands;
+    uint32_t demand_count;
 };
 
 struct slurm_gres {
@@ -63,9 +76,8 @@ struct slurm_node {
     uint32_t partition_count;
 };
 
-/* squeue --json: our jobs alone. ERR_INVALID, ERR_LIMIT, ERR_NO_MEMORY. */
-enum err slurm_jobs_decode(struct slice json, struct arena *arena,
-                           const struct slurm_job **out_jobs, uint32_t *out_count,
+/* squeue --json: our jobs, and what others wait for. ERR_INVALID, ERR_LIMIT, ERR_NO_MEMORY. */
+enum err slurm_jobs_decode(struct slice json, struct arena *arena, struct slurm_jobs *out,
                            struct fault *fault) LQ_CHECKED;
 /* sinfo --json */
 enum err slurm_nodes_decode(struct slice json, struct arena *arena,

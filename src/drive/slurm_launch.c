@@ -437,6 +437,7 @@ void slurm_launch_run(struct slurm_call *call)
                                            .site_name = settings->site_name,
                                            .nodes = settings->nodes,
                                            .node_count = settings->node_count,
+                                           .spans = {.report_limit = SLURM_REPORT_LIMIT},
                                            .gate_limit = call->gate_limit}};
     enum err code = ERR_OK;
     while (code == ERR_OK && call->incarnation == 0)

@@ -25,8 +25,8 @@ static void find(const struct slurm_view *view, const struct attempt_token *toke
                  uint64_t incarnation, struct finding *out)
 {
     *out = (struct finding){.nodes = 1};
-    for (uint32_t i = 0; i < view->job_count; i++) {
-        const struct slurm_job *job = &view->jobs[i];
+    for (uint32_t i = 0; i < view->jobs.our_count; i++) {
+        const struct slurm_job *job = &view->jobs.ours[i];
         if (!attempt_token_is_equal(&job->token, token))
             continue;
         out->job_count++;
@@ -210,11 +210,12 @@ static void on_host(void *context, struct slice host)
 static void add_ours(const struct slurm *slurm, const struct slurm_view *view,
                      struct commitment *ours)
 {
-    for (uint32_t i = 0; i < view->job_count; i++) {
-        const struct slurm_job *job = &view->jobs[i];
+    for (uint32_t i = 0; i < view->jobs.our_count; i++) {
+        const struct slurm_job *job = &view->jobs.ours[i];
         struct slurm_gres gres[SLURM_GRES_MAX];
         struct spread spread = {.settings = &slurm->settings, .ours = ours};
-        if (job->state != SLURM_LIVES || job->hosts.len == 0 || job->node_count == 0)
+        /* What one that is leaving still holds is the owner's already, if it was for the owner. */
+        if (!job->is_running || job->hosts.len == 0 || job->node_count == 0)
             continue;
         uint32_t kinds = slurm_gres_parse(job->gres_per_node, gres);
         spread.each.cpus = job->cpus / job->node_count;
@@ -252,6 +253,59 @@ static void measure_node(const struct slurm *slurm, const struct slurm_node *fou
         out->devices_free[d] = (uint8_t)d;
 }
 
+/* ---- what is surplus: not what the owner waits for, nor the reserve */
+
+struct closing {
+    const struct slurm_settings *settings;
+    struct sync_node *nodes;
+};
+
+static void close_node(struct sync_node *node)
+{
+    node->is_up = false;
+    node->cpu_milli_free = 0;
+    node->mem_bytes_free = 0;
+    node->devices_free_count = 0;
+}
+
+static void on_wanted(void *context, struct slice host)
+{
+    struct closing *closing = context;
+    int at = node_index(closing->settings, host);
+    if (at >= 0)
+        close_node(&closing->nodes[at]);
+}
+
+/* From the end of the list, whole free nodes first: the pool fills from the front. */
+static void close_some(const struct slurm_settings *settings, struct sync_node *nodes,
+                       uint64_t left)
+{
+    for (int pass = 0; pass < 2; pass++)
+        for (uint32_t i = settings->node_count; i > 0 && left > 0; i--) {
+            struct sync_node *node = &nodes[i - 1];
+            bool is_whole = node->cpu_milli_free == settings->nodes[i - 1].cpu_milli;
+            if (!node->is_up || (pass == 0 && !is_whole))
+                continue;
+            close_node(node);
+            left--;
+        }
+}
+
+static void keep_for_owner(const struct slurm_settings *settings, const struct slurm_view *view,
+                           struct sync_node *nodes)
+{
+    struct closing closing = {settings, nodes};
+    uint64_t any = settings->config->reserve_nodes;
+    for (uint32_t i = 0; i < view->jobs.demand_count; i++) {
+        const struct slurm_demand *demand = &view->jobs.demands[i];
+        if (demand->hosts.len == 0)
+            any += demand->node_count;
+        else if (slurm_hosts_each(demand->hosts, on_wanted, &closing) != ERR_OK)
+            any += demand->node_count;
+    }
+    close_some(settings, nodes, any);
+}
+
 void slurm_look_measure(const struct slurm *slurm, const struct slurm_view *view,
                         const struct slurm_node *found, uint32_t count, struct sync_node *out,
                         struct slurm_seen *seen)
@@ -277,5 +331,6 @@ void slurm_look_measure(const struct slurm *slurm, const struct slurm_view *view
         measure_node(slurm, &found[i], ours != NULL ? &ours[at] : &nothing, &settings->nodes[at],
                      &out[at]);
     }
+    keep_for_owner(settings, view, out);
     arena_deinit(&arena);
 }

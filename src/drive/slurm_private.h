@@ -20,6 +20,9 @@ enum {
     SLURM_PORTS = 12000, /* below the kernel's own range */
 };
 #define SLURM_CALL_LIMIT SPAN_S(20)
+/* A supervisor whose agent is away holds its node no longer than this after the program's end: the
+ * end record stays. */
+#define SLURM_REPORT_LIMIT SPAN_S(30)
 /* KillWait is read; this is Slurm's default. One second of it is left for the last words. */
 #define SLURM_KILL_WAIT_DEFAULT SPAN_S(30)
 #define SLURM_LAST_WORDS SPAN_S(1)
@@ -51,8 +54,7 @@ enum err slurm_read_nodes(const struct slurm_commands *commands, struct arena *a
                           const struct slurm_node **out_nodes, uint32_t *out_count,
                           struct fault *fault) LQ_CHECKED;
 enum err slurm_read_jobs(const struct slurm_commands *commands, struct arena *arena,
-                         const struct slurm_job **out_jobs, uint32_t *out_count,
-                         struct fault *fault) LQ_CHECKED;
+                         struct slurm_jobs *out, struct fault *fault) LQ_CHECKED;
 /* The text of scontrol show config. */
 enum err slurm_read_config(const struct slurm_commands *commands, struct arena *arena,
                            struct slice *out_text, struct fault *fault) LQ_CHECKED;
@@ -126,8 +128,7 @@ struct slurm_call { /* belongs to a worker while SERVED, or submitted */
 struct slurm_view {
     struct arena arena;
     bool is_known; /* slurmctld answered */
-    const struct slurm_job *jobs;
-    uint32_t job_count;
+    struct slurm_jobs jobs;
     struct fault fault;
 };
 

@@ -11,13 +11,13 @@ static void count_host(void *context, struct slice host)
 
 static void read_json(uint8_t kind, struct slice input, struct arena *arena)
 {
-    const struct slurm_job *jobs;
+    struct slurm_jobs jobs;
     const struct slurm_node *nodes;
     struct slurm_config config;
     uint32_t count = 0;
-    if (kind == 0 && slurm_jobs_decode(input, arena, &jobs, &count, NULL) == ERR_OK)
-        for (uint32_t i = 0; i < count; i++)
-            ASSERT(jobs[i].state < SLURM_STATE_COUNT_);
+    if (kind == 0 && slurm_jobs_decode(input, arena, &jobs, NULL) == ERR_OK)
+        for (uint32_t i = 0; i < jobs.our_count; i++)
+            ASSERT(jobs.ours[i].state < SLURM_STATE_COUNT_);
     if (kind == 1 && slurm_nodes_decode(input, arena, &nodes, &count, NULL) == ERR_OK)
         for (uint32_t i = 0; i < count; i++)
             ASSERT(nodes[i].gres_count <= SLURM_GRES_MAX);

@@ -40,8 +40,17 @@ class SlurmNet(Net):
 
     def __init__(self, folder):
         super().__init__(folder, "--catalogue", CATALOGUE)
+        self.clusters = []
 
-    def slurm_site(self, cluster, *flags, start=True, **more):
+    def about(self, job):
+        """What the clusters say, too."""
+        rows = [(cluster.name, row["job_id"], row["job_state"], row["state_reason"], row["nodes"])
+                for cluster in self.clusters for row in cluster.jobs() if row["job_state"] != "COMPLETED"]
+        logs = [agent.process.text()[-1500:] for agent in self.agents.values() if agent.process is not None]
+        return (*super().about(job), rows, logs)
+
+    def slurm_site(self, cluster, *flags, ask="0.10", start=True, **more):
+        self.clusters.append(cluster)
         home = os.path.join(cluster.folder, "pool-" + os.path.basename(self.folder))
         work, file = os.path.join(home, "work"), os.path.join(home, "slurm.yaml")
         if not os.path.exists(home):
@@ -55,7 +64,7 @@ class SlurmNet(Net):
                         "gres": '{"gpu:a100": "A100 80GB SXM"}', **more}
             with open(file, "w", encoding="utf-8") as out:
                 out.writelines(f"{key}: {value}\n" for key, value in settings.items())
-        agent = self.site(cluster.name, nodes=(), start=False,
+        agent = self.site(cluster.name, nodes=(), ask=ask, start=False,
                           flags=("--slurm", file, "--catalogue", CATALOGUE, "--ask", "A100 80GB SXM=1.00", *flags))
         agent.argv.remove("--ignore-foreign-load")
         agent.work = os.path.join(work, "attempts")

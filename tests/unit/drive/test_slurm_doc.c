@@ -42,12 +42,11 @@ static struct slice recorded(const char *name)
 
 static const struct slurm_job *one_job(struct slice json)
 {
-    const struct slurm_job *jobs;
-    uint32_t count;
+    struct slurm_jobs jobs;
     struct fault fault = {0};
-    assert_int_equal(slurm_jobs_decode(json, &arena, &jobs, &count, &fault), ERR_OK);
-    assert_int_equal(count, 1);
-    return jobs;
+    assert_int_equal(slurm_jobs_decode(json, &arena, &jobs, &fault), ERR_OK);
+    assert_int_equal(jobs.our_count, 1);
+    return jobs.ours;
 }
 
 static void a_running_job_of_22_05_reads(void **state)
@@ -131,24 +130,29 @@ static void a_state_that_nobody_knows_is_one_in_which_a_job_lives(void **state)
         assert_int_equal(slurm_state_parse(slice_of(LIVES[i])), SLURM_LIVES);
 }
 
-static void foreign_jobs_are_passed_over(void **state)
+static void jobs_of_others_are_passed_over_but_for_what_they_wait_for(void **state)
 {
-    const struct slurm_job *jobs;
-    uint32_t count;
+    struct slurm_jobs jobs;
     (void)state;
     assert_int_equal(
-        slurm_jobs_decode(SLICE_LITERAL("{\"jobs\":[{\"name\":\"lq-1-x\"},{\"name\":5},"
-                                        "{},\"a\\n#SBATCH --uid=0\",{\"name\":"
-                                        "\"#SBATCH\\n\"}]}"),
-                          &arena, &jobs, &count, NULL),
+        slurm_jobs_decode(
+            SLICE_LITERAL(
+                "{\"jobs\":[{\"name\":\"lq-1-x\"},{\"name\":5},{},\"a\\n#SBATCH --uid=0\","
+                "{\"name\":\"#SBATCH\\n\",\"job_state\":\"PENDING\",\"state_reason\":"
+                "\"Resources\",\"node_count\":2},{\"job_state\":[\"PENDING\"],"
+                "\"state_reason\":\"Priority\",\"required_nodes\":\"a[1-2]\"},{\"job_state\":"
+                "\"PENDING\",\"state_reason\":\"JobHeldUser\"},{\"job_state\":\"RUNNING\"}]}"),
+            &arena, &jobs, NULL),
         ERR_OK);
-    assert_int_equal(count, 0);
-    assert_int_equal(
-        slurm_jobs_decode(SLICE_LITERAL("{\"errors\":[]}"), &arena, &jobs, &count, NULL),
-        ERR_INVALID);
-    assert_int_equal(
-        slurm_jobs_decode(SLICE_LITERAL("slurm_load_jobs error"), &arena, &jobs, &count, NULL),
-        ERR_INVALID);
+    assert_int_equal(jobs.our_count, 0);
+    assert_int_equal(jobs.demand_count, 2);
+    assert_int_equal(jobs.demands[0].node_count, 2);
+    assert_int_equal(jobs.demands[0].hosts.len, 0);
+    assert_true(slice_is(jobs.demands[1].hosts, "a[1-2]"));
+    assert_int_equal(slurm_jobs_decode(SLICE_LITERAL("{\"errors\":[]}"), &arena, &jobs, NULL),
+                     ERR_INVALID);
+    assert_int_equal(slurm_jobs_decode(SLICE_LITERAL("slurm_load_jobs error"), &arena, &jobs, NULL),
+                     ERR_INVALID);
 }
 
 static void gres_reads_with_and_without_type_and_place(void **state)
@@ -238,7 +242,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(nodes_of_22_05_read),
         cmocka_unit_test(newer_forms_of_numbers_and_states_read),
         cmocka_unit_test(a_state_that_nobody_knows_is_one_in_which_a_job_lives),
-        cmocka_unit_test(foreign_jobs_are_passed_over),
+        cmocka_unit_test(jobs_of_others_are_passed_over_but_for_what_they_wait_for),
         cmocka_unit_test(gres_reads_with_and_without_type_and_place),
         cmocka_unit_test(lists_of_hosts_are_told_one_by_one),
         cmocka_unit_test(settings_of_the_cluster_are_found_by_their_whole_name),
