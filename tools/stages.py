@@ -290,7 +290,7 @@ STAGES = [
     ("models", QUICK, (10, 60, 60), (), stage_models),
     ("faults", QUICK, (20, 360, 1800), ("build-gcc",), stage_faults),
     ("scenarios", QUICK, (40, 240, 1200), ("build-gcc",), stage_scenarios),
-    ("slurm", NORMAL, (0, 120, 120), ("build-gcc",), stage_slurm),
+    ("slurm", NORMAL, (0, 150, 150), ("build-gcc",), stage_slurm),
     ("build-release", NORMAL, (0, 90, 90), (), lambda c: build(c, "release")),
     ("build-asan", NORMAL, (0, 90, 90), (), lambda c: build(c, "asan")),
     ("unit-asan", NORMAL, (0, 60, 60), ("build-asan",), lambda c: unit(c, "asan")),
