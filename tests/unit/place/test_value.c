@@ -69,7 +69,7 @@ static void test_a_model_that_is_not_asked_for_is_left_over(void **state)
 
 static void test_the_order_of_devices_does_not_matter(void **state)
 {
-    static const struct value_shape MIX[] = {WHOLE, HALF};
+    const struct value_shape MIX[] = {WHOLE, HALF};
     static const uint64_t EVEN[] = {1, 1};
     struct value *value = mix_of(MIX, EVEN, 2);
     struct value_node one = {
@@ -83,7 +83,7 @@ static void test_the_order_of_devices_does_not_matter(void **state)
 
 static void test_a_half_goes_beside_a_half(void **state)
 {
-    static const struct value_shape MIX[] = {WHOLE, HALF};
+    const struct value_shape MIX[] = {WHOLE, HALF};
     static const uint64_t RARE_HALVES[] = {200, 1};
     struct value *value = mix_of(MIX, RARE_HALVES, 2);
     struct value_node node = {.cpu_milli = 90000,
@@ -116,7 +116,7 @@ static void test_cores_are_taken_where_no_device_needs_them(void **state)
 
 static void test_the_same_mix_gives_the_same_values(void **state)
 {
-    static const struct value_shape MIX[] = {WHOLE, HALF, CORES};
+    const struct value_shape MIX[] = {WHOLE, HALF, CORES};
     static const uint64_t SHARES[] = {3, 2, 1};
     struct value *one = mix_of(MIX, SHARES, 3), *other = mix_of(MIX, SHARES, 3);
     (void)state;
