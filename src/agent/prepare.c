@@ -14,14 +14,15 @@
 
 enum {
     PREPARE_ARENA_BYTES = 256 << 20,
-    PREPARE_SOURCES_MAX = 2,
-    PREPARE_ROUNDS_MAX = 3, /* content swept from the cache before it was used */
+    PREPARE_SOURCES_MAX = JOB_INPUTS_MAX + 2, /* the work folder before, a checkpoint behind */
+    PREPARE_ROUNDS_MAX = 3,                   /* content swept from the cache before it was used */
     PREPARE_TARGET_MAX = 160,
 };
 
 struct source {
     struct id artifact;
     char below[PATH_MAX_BYTES + 1]; /* folder in the work folder; empty: itself */
+    bool has_parts;                 /* a gang's: each rank gets its part of it */
 };
 
 struct chunk_slot {
@@ -180,24 +181,37 @@ static enum err get_chunk(void *context, const struct manifest_chunk *chunk, voi
     return err;
 }
 
+static enum err make_rank(struct prepare *prepare, const struct source *source, uint32_t rank)
+{
+    const struct manifest_source content = {get_chunk, prepare};
+    char path[RUN_PATH_MAX + PATH_MAX_BYTES + RUN_PART_MAX], part[RUN_PART_MAX];
+    struct manifest manifest = prepare->manifest;
+    (void)snprintf(path, sizeof(path), "%s/rank-%u/work%s%s", prepare->folder, rank,
+                   source->below[0] != '\0' ? "/" : "", source->below);
+    enum err err = ERR_OK;
+    if (source->has_parts) {
+        (void)snprintf(part, sizeof(part), RUN_PART, rank);
+        err = manifest_below(&prepare->manifest, slice_of(part), &prepare->arena, &manifest);
+        if (err == ERR_OK) /* a link may stay inside the whole and still leave the part */
+            err = manifest_check(&manifest, &prepare->fault);
+    }
+    /* What an earlier try made, and what the job's own files hold at this place. */
+    if (err == ERR_OK)
+        err = file_remove_tree(path, &prepare->fault);
+    if (err == ERR_OK)
+        err = file_make_folders(path, 0700, &prepare->fault);
+    if (err == ERR_OK)
+        err = manifest_make(&manifest, path, false, &content, &prepare->fault);
+    return err;
+}
+
 static void make_run(void *context)
 {
     struct prepare *prepare = context;
     const struct source *source = &prepare->sources[prepare->source_at];
-    const struct manifest_source content = {get_chunk, prepare};
-    char path[RUN_PATH_MAX + PATH_MAX_BYTES];
     prepare->err = ERR_OK;
-    for (uint32_t rank = 0; prepare->err == ERR_OK && rank < prepare->ranks; rank++) {
-        (void)snprintf(path, sizeof(path), "%s/rank-%u/work%s%s", prepare->folder, rank,
-                       source->below[0] != '\0' ? "/" : "", source->below);
-        /* What an earlier try made, and what the job's own files hold at a checkpoint's place. */
-        prepare->err = file_remove_tree(path, &prepare->fault);
-        if (prepare->err == ERR_OK)
-            prepare->err = file_make_folders(path, 0700, &prepare->fault);
-        if (prepare->err == ERR_OK)
-            prepare->err =
-                manifest_make(&prepare->manifest, path, false, &content, &prepare->fault);
-    }
+    for (uint32_t rank = 0; prepare->err == ERR_OK && rank < prepare->ranks; rank++)
+        prepare->err = make_rank(prepare, source, rank);
 }
 
 static void make_done(void *context)
@@ -438,31 +452,46 @@ static void source_begin(struct prepare *prepare)
     }
 }
 
-static void source_restore(struct source *source, const struct run *run)
+static void source_add(struct prepare *prepare, struct id artifact, struct slice below)
 {
-    struct slice dir = run->spec.checkpoint.dir;
-    ASSERT(dir.len <= PATH_MAX_BYTES); /* by the spec's check */
-    source->artifact = run->order.restore;
-    memcpy(source->below, dir.data, dir.len);
-    source->below[dir.len] = '\0';
+    struct source *source = &prepare->sources[prepare->source_count++];
+    ASSERT(below.len <= PATH_MAX_BYTES); /* by the spec's check */
+    *source = (struct source){.artifact = artifact};
+    if (below.len > 0)
+        memcpy(source->below, below.data, below.len);
+    source->below[below.len] = '\0';
+}
+
+/* In this order: mounts come over the job's own files, and a checkpoint over both. */
+static enum err sources_list(struct prepare *prepare, const struct run *run)
+{
+    const struct job_spec *spec = &run->spec;
+    struct id workdir;
+    if (spec->workdir.len > 0) {
+        if (id_parse(spec->workdir, ID_PREFIX_ARTIFACT, &workdir) != ERR_OK)
+            return ERR_INVALID;
+        source_add(prepare, workdir, (struct slice){0});
+    }
+    for (uint32_t i = 0; i < spec->input_count; i++)
+        source_add(prepare, spec->inputs[i].artifact, spec->inputs[i].path);
+    if (!id_is_none(run->order.restore) && spec->checkpoint.dir.len > 0) {
+        source_add(prepare, run->order.restore, spec->checkpoint.dir);
+        prepare->sources[prepare->source_count - 1].has_parts = run->order.nodes > 1;
+    }
+    return ERR_OK;
 }
 
 enum err prepare_start(struct run *run)
 {
     struct agent *agent = run->agent;
-    struct id workdir;
     struct prepare *prepare = calloc(1, sizeof(*prepare));
     if (prepare == NULL)
         return ERR_NO_MEMORY;
-    if (run->spec.workdir.len > 0) {
-        if (id_parse(run->spec.workdir, ID_PREFIX_ARTIFACT, &workdir) != ERR_OK) {
-            free(prepare);
-            return ERR_INVALID;
-        }
-        prepare->sources[prepare->source_count++] = (struct source){.artifact = workdir};
+    enum err err = sources_list(prepare, run);
+    if (err != ERR_OK) {
+        free(prepare);
+        return err;
     }
-    if (!id_is_none(run->order.restore) && run->spec.checkpoint.dir.len > 0)
-        source_restore(&prepare->sources[prepare->source_count++], run);
     prepare->agent = agent;
     prepare->run = run;
     prepare->tenant = run->order.tenant;

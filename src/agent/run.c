@@ -200,7 +200,7 @@ void run_on_answer(void *context, const struct drive_answer *answer)
 
 static bool needs_content(const struct run *run)
 {
-    return run->spec.workdir.len > 0 ||
+    return run->spec.workdir.len > 0 || run->spec.input_count > 0 ||
            (!id_is_none(run->order.restore) && run->spec.checkpoint.dir.len > 0);
 }
 

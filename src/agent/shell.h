@@ -8,8 +8,8 @@
 #include "agent/gate.h"
 #include "agent/host.h"
 #include "agent/identity.h"
+#include "agent/picture.h"
 #include "agent/remote.h"
-#include "agent/snapshot.h"
 #include "agent/sync.h"
 #include "base/map.h"
 #include "base/random.h"
@@ -20,7 +20,6 @@
 
 enum {
     RUNS_MAX = 2 * SYNC_ATTEMPTS_MAX,
-    RUN_PATH_MAX = 2048,
     RUN_ARENA_BYTES = 24 << 20,
     WORKER_JOBS_MAX = 4096,
     UPLOADS_MAX = 4,        /* at once; the others wait */

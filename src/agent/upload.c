@@ -16,6 +16,7 @@ enum {
     UPLOAD_ARENA_BYTES = 128 << 20,
     UPLOAD_ASK_MAX = 4096, /* hashes in one question */
     UPLOAD_BODY_MAX = 16 << 20,
+    UPLOAD_UNEVEN_LOOKS_MAX = 4, /* then ranks at different steps are taken as they are */
     UPLOAD_YOUNG_LOOKS_MAX = 10, /* then young files are left out */
     UPLOAD_TARGET_MAX = 128,
     UPLOAD_ROUNDS_MAX = 3,
@@ -43,19 +44,14 @@ struct upload {
     struct agent *agent;
     struct run *run; /* NULL: cancelled */
     enum upload_kind kind;
-    bool is_final, leaves_young;
-    uint64_t known;
-    char work[RUN_PATH_MAX], target[RUN_PATH_MAX];
-    struct slice root; /* what of the work folder, in the arena: the run may go meanwhile */
-    struct text_list paths;
+    struct picture_wish wish; /* its texts are in the arena: the run may go meanwhile */
     struct arena arena;
     uint32_t jobs; /* on the worker; with them it cannot be freed */
     bool is_ended, is_hashed;
     /* of the worker */
     enum err err;
     struct fault fault;
-    enum snapshot_result result;
-    struct snapshot snapshot;
+    struct picture picture;
     struct manifest manifest;
     struct buffer manifest_json;
     struct place *places; /* sorted by hash, unique */
@@ -80,6 +76,7 @@ static void upload_free(struct upload *upload)
     arena_deinit(&upload->arena);
     buffer_deinit(&upload->manifest_json);
     free(upload->places);
+    picture_deinit(&upload->picture);
     free(upload->is_missing);
     for (size_t i = 0; i < UPLOAD_CHUNKS_MAX; i++)
         free(upload->slots[i].bytes);
@@ -89,7 +86,7 @@ static void upload_free(struct upload *upload)
 static void remove_run(void *context)
 {
     struct upload *upload = context;
-    enum err err = file_remove_tree(upload->target, NULL); /* else with the attempt's folder */
+    enum err err = file_remove_tree(upload->wish.target, NULL); /* else with the attempt's folder */
     (void)err;
 }
 
@@ -126,7 +123,7 @@ void upload_cancel(struct upload *upload)
 static void upload_end(struct upload *upload, enum upload_result result, const char *why)
 {
     struct run *run = upload->run;
-    struct snapshot snapshot = upload->snapshot;
+    struct snapshot snapshot = upload->picture.sum;
     enum upload_kind kind = upload->kind;
     char text[NOTE_MAX];
     (void)snprintf(text, sizeof(text), "%s", why);
@@ -165,31 +162,22 @@ static void look_run(void *context)
 {
     struct upload *upload = context;
     struct clock clock = clock_system();
-    struct snapshot_wish wish = {.work = upload->work,
-                                 .root = upload->root,
-                                 .paths = upload->paths,
-                                 .target = upload->target,
-                                 .is_final = upload->is_final,
-                                 .leaves_young = upload->leaves_young,
-                                 .known = upload->known,
-                                 .now = clock_wall(&clock)};
-    upload->err = snapshot_take(&wish, &upload->result, &upload->snapshot, &upload->fault);
+    upload->wish.now = clock_wall(&clock);
+    upload->err = picture_take(&upload->wish, &upload->picture, &upload->fault);
 }
 
 static void hash_run(void *context)
 {
     struct upload *upload = context;
     bool is_still = true;
-    if (upload->snapshot.has_young)
-        upload->err =
-            snapshot_is_still(upload->target, &upload->snapshot, &is_still, &upload->fault);
+    upload->err = picture_is_still(&upload->wish, &upload->picture, &is_still, &upload->fault);
     if (upload->err == ERR_OK && !is_still) {
-        upload->result = SNAPSHOT_YOUNG;
+        upload->picture.result = SNAPSHOT_YOUNG;
         return;
     }
     if (upload->err == ERR_OK)
-        upload->err =
-            manifest_scan(upload->target, &upload->arena, NULL, &upload->manifest, &upload->fault);
+        upload->err = manifest_scan(upload->wish.target, &upload->arena, NULL, &upload->manifest,
+                                    &upload->fault);
     if (upload->err == ERR_OK)
         upload->err = manifest_encode(&upload->manifest, &upload->manifest_json);
     if (upload->err == ERR_OK)
@@ -208,14 +196,14 @@ static bool is_pictured(struct upload *upload)
         upload_free(upload);
         return false;
     }
-    if (upload->err == ERR_OK && upload->result == SNAPSHOT_TAKEN)
+    if (upload->err == ERR_OK && upload->picture.result == SNAPSHOT_TAKEN)
         return true;
     if (upload->err != ERR_OK)
         upload_end(upload, upload->err == ERR_LIMIT ? UPLOAD_REFUSED : UPLOAD_FAILED,
                    upload->fault.message[0] != '\0' ? upload->fault.message
                                                     : err_name(upload->err));
     else
-        upload_end(upload, RESULTS[upload->result], "");
+        upload_end(upload, RESULTS[upload->picture.result], "");
     return false;
 }
 
@@ -241,7 +229,7 @@ static void look_done(void *context)
     struct upload *upload = context;
     if (!is_pictured(upload))
         return;
-    if (upload->snapshot.has_young) /* is one of them being written in place? */
+    if (upload->picture.sum.has_young) /* is one of them being written in place? */
         loop_timer_set(&upload->retry, SPAN_MS(SNAPSHOT_QUIET_MS));
     else
         hash_begin(upload);
@@ -403,7 +391,7 @@ static void read_run(void *context)
     slot->bytes = malloc(CHUNK_BYTES_MAX);
     slot->err = slot->bytes == NULL
                     ? ERR_NO_MEMORY
-                    : manifest_chunk_read(upload->target, &upload->manifest, place->entry,
+                    : manifest_chunk_read(upload->wish.target, &upload->manifest, place->entry,
                                           place->chunk, slot->bytes, &slot->len, &upload->fault);
 }
 
@@ -503,9 +491,9 @@ static void register_it(struct upload *upload)
     json_put_text(&writer, "attempt", run->name);
     json_put_string(&writer, "secret", run->order.secret);
     json_put_text(&writer, "kind", upload->kind == UPLOAD_CHECKPOINT ? "checkpoint" : "output");
-    if (upload->snapshot.step == 0) /* no number in any name: count */
-        upload->snapshot.step = run->checkpoint_step + 1;
-    json_put_u64(&writer, "step", upload->snapshot.step);
+    if (upload->picture.sum.step == 0) /* no number in any name: count */
+        upload->picture.sum.step = run->checkpoint_step + 1;
+    json_put_u64(&writer, "step", upload->picture.sum.step);
     json_put_text(&writer, "runtime", runtime_name(run->spec.variants[run->order.variant].runtime));
     json_put_u64(&writer, "world_size", run->order.nodes);
     json_key(&writer, "manifest");
@@ -544,8 +532,8 @@ static enum err copy_wish(struct upload *upload, const struct run *run)
     struct arena *arena = &upload->arena;
     const struct text_list *outputs = &run->spec.outputs;
     if (upload->kind == UPLOAD_CHECKPOINT) {
-        upload->root = arena_copy(arena, run->spec.checkpoint.dir);
-        return upload->root.data == NULL ? ERR_NO_MEMORY : ERR_OK;
+        upload->wish.root = arena_copy(arena, run->spec.checkpoint.dir);
+        return upload->wish.root.data == NULL ? ERR_NO_MEMORY : ERR_OK;
     }
     struct slice *items = arena_array(arena, outputs->count, sizeof(*items));
     for (uint32_t i = 0; items != NULL && i < outputs->count; i++) {
@@ -553,7 +541,7 @@ static enum err copy_wish(struct upload *upload, const struct run *run)
         if (items[i].data == NULL)
             return ERR_NO_MEMORY;
     }
-    upload->paths = (struct text_list){items, items == NULL ? 0 : outputs->count};
+    upload->wish.paths = (struct text_list){items, items == NULL ? 0 : outputs->count};
     return items == NULL ? ERR_NO_MEMORY : ERR_OK;
 }
 
@@ -569,16 +557,22 @@ enum err upload_start(struct run *run, enum upload_kind kind)
     upload->agent = agent;
     upload->run = run;
     upload->kind = kind;
-    upload->is_final = run->is_gone;
-    upload->leaves_young = run->young_looks > UPLOAD_YOUNG_LOOKS_MAX;
-    upload->known = kind == UPLOAD_CHECKPOINT ? run->checkpoint_known : 0;
-    run_path(run, 0, "work", upload->work);
+    upload->wish = (struct picture_wish){
+        .ranks = run->order.nodes,
+        .is_final = run->is_gone,
+        .must_agree = kind == UPLOAD_CHECKPOINT && run->young_looks <= UPLOAD_UNEVEN_LOOKS_MAX,
+        .leaves_young = run->young_looks > UPLOAD_YOUNG_LOOKS_MAX,
+        .known = kind == UPLOAD_CHECKPOINT ? run->checkpoint_known : 0,
+    };
+    run_path(run, -1, "", upload->wish.folder);
     run_path(run, -1, kind == UPLOAD_CHECKPOINT ? "copy-checkpoint" : "copy-outputs",
-             upload->target);
+             upload->wish.target);
     arena_init(&upload->arena, UPLOAD_ARENA_BYTES);
     buffer_init(&upload->manifest_json, MANIFEST_BYTES_MAX);
     loop_timer_init(&upload->retry, agent->loop, retry_run, upload);
-    enum err err = copy_wish(upload, run);
+    enum err err = picture_init(&upload->picture, run->order.nodes);
+    if (err == ERR_OK)
+        err = copy_wish(upload, run);
     if (err == ERR_OK)
         err = worker_submit(agent->copy_worker, look_run, look_done, upload);
     if (err != ERR_OK) {

@@ -131,6 +131,38 @@ static const char *beside(struct cli *cli, const char *job_path, struct slice pa
                         SLICE_ARG(path));
 }
 
+static int uploaded(struct cli *cli, const char *tenant, const char *job_path, struct slice path,
+                    struct json_writer *writer)
+{
+    struct slice id;
+    int code = upload_folder(cli, tenant, beside(cli, job_path, path), &id);
+    if (code == EXIT_DONE)
+        json_string(writer, id);
+    return code;
+}
+
+/* Folders here are told from names by how they begin. */
+static int mounts_write(struct cli *cli, const char *tenant, const char *job_path,
+                        struct json_value mounts, struct json_writer *writer)
+{
+    struct json_iterator it = json_iterate(mounts);
+    int code = EXIT_DONE;
+    json_begin_object(writer);
+    while (code == EXIT_DONE && json_next(&it)) {
+        struct slice text;
+        json_key_slice(writer, it.key);
+        if (json_type_of(it.value) == JSON_STRING &&
+            json_to_string(it.value, API_TARGET_MAX, &text, NULL) == ERR_OK && text.len > 0 &&
+            (text.data[0] == '.' || text.data[0] == '/'))
+            code = uploaded(cli, tenant, job_path, text, writer);
+        else
+            json_copy(writer, it.value);
+    }
+    if (code == EXIT_DONE)
+        json_end_object(writer);
+    return code;
+}
+
 static int one_job(struct cli *cli, const char *tenant, const char *job_path, struct json_value job,
                    const char *name, struct json_writer *writer)
 {
@@ -149,15 +181,15 @@ static int one_job(struct cli *cli, const char *tenant, const char *job_path, st
         if (name != NULL && slice_is(it.key, "name"))
             continue;
         json_key_slice(writer, it.key);
-        if (is_workdir) {
-            struct slice id;
-            int code = upload_folder(cli, tenant, beside(cli, job_path, text), &id);
-            if (code != EXIT_DONE)
-                return code;
-            json_string(writer, id);
-        } else {
+        int code = EXIT_DONE;
+        if (is_workdir)
+            code = uploaded(cli, tenant, job_path, text, writer);
+        else if (slice_is(it.key, "file_mounts") && json_type_of(it.value) == JSON_OBJECT)
+            code = mounts_write(cli, tenant, job_path, it.value, writer);
+        else
             json_copy(writer, it.value);
-        }
+        if (code != EXIT_DONE)
+            return code;
     }
     json_end_object(writer);
     return EXIT_DONE;

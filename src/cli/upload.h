@@ -6,7 +6,8 @@
 #include "cli/api.h"
 
 /* Writes the job (or {"jobs":[...]}) as JSON for the API. A `workdir` that is a folder here
- * (relative to the job file) is uploaded and replaced by its artifact id; `name` (may be NULL)
+ * (relative to the job file) is uploaded and replaced by its artifact id, and so are `file_mounts`
+ * that begin with "." or "/"; `name` (may be NULL)
  * replaces the job's. EXIT_DONE or a told error. */
 int upload_job(struct cli *cli, const char *tenant, const char *job_path, struct json_value root,
                const char *name, struct buffer *out);

@@ -66,6 +66,10 @@ void place_line_sentence(const struct place_site_line *line, struct buffer *out)
     case FILTER_IMAGE:
         buffer_printf(out, "it runs no container images (%.*s)", SLICE_ARG(line->detail));
         return;
+    case FILTER_DATA:
+        buffer_printf(out, "dataset %.*s may not be read in its jurisdiction",
+                      SLICE_ARG(line->detail));
+        return;
     case FILTER_NO_PRICE:
         buffer_append_text(
             out,

@@ -57,6 +57,8 @@ enum err server_core_load_attempt(struct server_core *core, const struct attempt
                                   struct slice places) LQ_CHECKED;
 enum err server_core_load_watermark(struct server_core *core, struct site_id site,
                                     struct journal_id journal, uint64_t seq) LQ_CHECKED;
+/* An attempt that has ended, of a live job: it has spent of the job's budget. */
+void server_core_load_ended(struct server_core *core, const struct attempt_row *row);
 /* Of live jobs; others are ignored. */
 enum err server_core_load_checkpoint(struct server_core *core,
                                      const struct artifact_row *newest) LQ_CHECKED;
@@ -119,7 +121,9 @@ struct server_event {
             struct job_row row;                    /* as the store has it */
             struct slice spec;                     /* its spec's body */
             const struct artifact_row *checkpoint; /* newest that is not stale; NULL: none */
-            uint64_t expect_version;               /* 0: any */
+            const struct attempt_row *attempts;    /* all that it has had */
+            size_t attempt_count;
+            uint64_t expect_version; /* 0: any */
         } retry;
         /* PUT: id, parent and body are taken, the core sets version and changed_at and writes the
          * body anew in canonical form. A site's `state` is kept (SITE_DRAIN changes it). Of a

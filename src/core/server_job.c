@@ -274,7 +274,7 @@ static struct boot_ns rest_until(const struct server_job *job, struct now now)
                     SPAN_MS(rest_ms > SERVER_RETRY_MAX_MS ? SERVER_RETRY_MAX_MS : rest_ms));
 }
 
-static void spend(struct server_job *job, const struct attempt_row *row)
+void job_spend(struct server_job *job, const struct attempt_row *row)
 {
     job->spent = money_add_saturated(
         job->spent, money_scale_saturated(row->ask_per_hour, row->ran.ms, 3600 * 1000));
@@ -294,7 +294,7 @@ void job_after_attempt(struct step *step, struct server_job *job, const struct a
     ASSERT(job->row.state == JOB_ACTIVE && job->attempt == NULL);
     ASSERT(job->row.attempt == row->token.number);
     enum blame blame = row->outcome == OUTCOME_SUCCEEDED ? BLAME_NOBODY : blame_of(row);
-    spend(job, row);
+    job_spend(job, row);
     if (row->state != ATTEMPT_NEVER) {
         job->row.outcome = row->outcome;
         job->row.exit_code = row->exit_code;

@@ -136,6 +136,13 @@ enum err server_core_load_watermark(struct server_core *core, struct site_id sit
     return site_watermark_add(at, journal, seq);
 }
 
+void server_core_load_ended(struct server_core *core, const struct attempt_row *row)
+{
+    struct server_job *job = job_find(core, row->token.job);
+    if (job != NULL && attempt_state_is_final(row->state))
+        job_spend(job, row);
+}
+
 enum err server_core_load_checkpoint(struct server_core *core, const struct artifact_row *newest)
 {
     struct server_job *job = job_find(core, newest->token.job);

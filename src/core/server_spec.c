@@ -72,6 +72,22 @@ static const struct job_variant *take_variants(struct block *block, const struct
     return room;
 }
 
+static const struct job_input *take_inputs(struct block *block, const struct job_spec *spec)
+{
+    struct job_input *room =
+        block_take(block, spec->input_count * sizeof(*room), alignof(struct job_input));
+    for (uint32_t i = 0; i < spec->input_count; i++) {
+        struct job_input copy = spec->inputs[i];
+        copy.path = take_slice(block, copy.path);
+        copy.dataset = take_slice(block, copy.dataset);
+        copy.jurisdiction = take_slice(block, copy.jurisdiction);
+        copy.homes = take_list(block, copy.homes);
+        if (room != NULL)
+            room[i] = copy;
+    }
+    return room;
+}
+
 static void take_spec(struct block *block, const struct job_spec *spec, struct job_spec *out)
 {
     *out = *spec;
@@ -80,6 +96,7 @@ static void take_spec(struct block *block, const struct job_spec *spec, struct j
     out->workdir = take_slice(block, spec->workdir);
     out->mounts = take_pairs(block, spec->mounts, spec->mount_count);
     out->datasets = take_list(block, spec->datasets);
+    out->inputs = take_inputs(block, spec);
     out->outputs = take_list(block, spec->outputs);
     out->checkpoint.dir = take_slice(block, spec->checkpoint.dir);
     out->placement.regions = take_list(block, spec->placement.regions);

@@ -315,6 +315,8 @@ void job_enqueue(struct server_core *core, struct server_job *job, struct now no
 void job_dequeue(struct server_core *core, struct server_job *job);
 void job_place(const struct server_job *job, struct place_job *out);
 /* Its attempt has ended in any way: the job goes on by the outcome. */
+/* What an ended attempt cost counts against the budget. */
+void job_spend(struct server_job *job, const struct attempt_row *row);
 void job_after_attempt(struct step *step, struct server_job *job, const struct attempt_row *row);
 void job_tick(struct step *step, struct server_job *job);
 void job_timer_arm(struct server_core *core, struct server_job *job, struct now now);

@@ -328,6 +328,8 @@ void server_retry(struct step *step)
     struct server_job *job = job_add(core, &row, spec, submission.tenant);
     ASSERT(job != NULL);
     job->gate_at = boot_add(step->now.boot, lease_wait(core, lease_of(core, &spec->spec)));
+    for (size_t i = 0; i < step->event->retry.attempt_count; i++)
+        job_spend(job, &step->event->retry.attempts[i]);
     if (checkpoint != NULL && !checkpoint->is_stale) {
         enum err err = job_checkpoint_set(core, job, checkpoint, (struct site_id){0}, step->now);
         ASSERT(err == ERR_OK);

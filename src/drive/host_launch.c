@@ -100,8 +100,7 @@ static enum err fill_sandbox(const struct host_launch *launch, uint32_t rank,
         .mem_bytes = launch->base.spec.mem_bytes,
         .pids = launch->base.spec.pids_max != 0 ? launch->base.spec.pids_max : JOB_PIDS_DEFAULT,
     };
-    doc->scratch_bytes = launch->base.spec.scratch_bytes != 0 ? launch->base.spec.scratch_bytes
-                                                              : JOB_SCRATCH_BYTES_DEFAULT;
+    doc->scratch_bytes = job_spec_disk_bytes(&launch->base.spec);
     doc->disk_reserve_bytes =
         settings->disk_reserve_bytes != 0 ? settings->disk_reserve_bytes : HOST_DISK_RESERVE_BYTES;
     doc->log_bytes_max =

@@ -142,7 +142,7 @@ static enum err fill_sandbox(const struct slurm_launch *launch, struct supervise
         .mem_bytes = spec->mem_bytes,
         .pids = spec->pids_max != 0 ? spec->pids_max : JOB_PIDS_DEFAULT,
     };
-    doc->scratch_bytes = spec->scratch_bytes != 0 ? spec->scratch_bytes : JOB_SCRATCH_BYTES_DEFAULT;
+    doc->scratch_bytes = job_spec_disk_bytes(spec);
     doc->disk_reserve_bytes = HOST_DISK_RESERVE_BYTES;
     doc->log_bytes_max = HOST_LOG_BYTES_MAX;
     doc->has_setup = launch->base.variant->setup.len != 0;

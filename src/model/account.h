@@ -136,7 +136,8 @@ struct dataset {
     struct dataset_id id;
     struct slice name;
     struct tenant_id tenant;
-    uint64_t size_bytes;
+    uint64_t size_bytes;       /* with an artifact: the artifact's */
+    struct id artifact;        /* the content, uploaded; none: only homes have it */
     struct text_list homes;    /* names of sites that hold a whole copy */
     struct slice jurisdiction; /* may only be read there; empty: anywhere */
 };

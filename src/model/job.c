@@ -2,6 +2,14 @@
 
 #include "model/attempt.h"
 
+bool text_list_has(const struct text_list *list, struct slice text)
+{
+    for (uint32_t i = 0; i < list->count; i++)
+        if (slice_is_equal(list->items[i], text))
+            return true;
+    return false;
+}
+
 const char *runtime_visible_env(enum runtime runtime)
 {
     switch (runtime) {

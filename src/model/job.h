@@ -76,7 +76,9 @@ enum {
     JOB_TEXT_BYTES_MAX = 524288, /* scripts and environments of all variants together */
     JOB_MOUNTS_MAX = 32,
     JOB_DATASETS_MAX = 16,
-    JOB_PLACES_MAX = 64, /* entries of one placement list */
+    JOB_INPUTS_MAX = JOB_MOUNTS_MAX + JOB_DATASETS_MAX,
+    JOB_INPUT_HOMES_MAX = 64, /* of a dataset; more are not looked at */
+    JOB_PLACES_MAX = 64,      /* entries of one placement list */
     JOB_RETRIES_MAX = 100,
     JOB_CPU_MILLI_MAX = 4096000, /* per node */
     JOB_CPU_MILLI_DEFAULT = 1000,
@@ -108,6 +110,7 @@ struct text_list {
     const struct slice *items;
     uint32_t count;
 };
+bool text_list_has(const struct text_list *list, struct slice text);
 
 struct job_variant {
     enum runtime runtime;
@@ -129,6 +132,9 @@ struct job_checkpoint {
     bool same_world_size; /* may only be restored at the same num_nodes */
 };
 
+/* Where a dataset that is named without a path stands in the work folder. */
+#define JOB_DATASETS_DIR "datasets"
+
 struct job_placement {
     struct text_list regions; /* allow-lists by name; empty: any */
     struct text_list sites;
@@ -138,6 +144,16 @@ struct job_placement {
     enum provenance provenance;
     struct span_ms round_trip_max; /* to `near`; 0: no demand */
     struct slice near;             /* region or city of the users */
+};
+
+/* Content that the job reads, as it stood when the job was submitted. */
+struct job_input {
+    struct slice path;         /* folder in the work folder */
+    struct id artifact;        /* an uploaded folder */
+    struct slice dataset;      /* name; empty: an artifact that the job itself named */
+    uint64_t size_bytes;       /* 0: not known */
+    struct slice jurisdiction; /* may only be read there; empty: anywhere */
+    struct text_list homes;    /* names of sites that hold a whole copy */
 };
 
 struct job_spec {
@@ -154,8 +170,10 @@ struct job_spec {
     struct slice workdir;           /* artifact id of an uploaded folder; empty: an empty folder */
     const struct text_pair *mounts; /* path in the sandbox -> artifact or dataset name */
     uint32_t mount_count;
-    struct text_list datasets; /* names; used for data gravity and mounted read-only */
-    struct text_list outputs;  /* paths inside the work folder, kept when the job ends */
+    struct text_list datasets;      /* names; each is put at JOB_DATASETS_DIR/<name> */
+    const struct job_input *inputs; /* mounts and datasets, resolved; the server's to set */
+    uint32_t input_count;
+    struct text_list outputs; /* paths inside the work folder, kept when the job ends */
     struct job_checkpoint checkpoint;
     struct job_placement placement;
     enum priority_class priority;
@@ -225,6 +243,8 @@ struct span_ms job_spec_default_grace(const struct job_spec *spec);
 
 /* The further rule of a spec that a server accepts: `workdir` is an artifact's id (a client has
  * uploaded the folder and put the id in). ERR_INVALID. */
+/* What a rank's folders may hold: its scratch, and the inputs that were put there; saturates. */
+uint64_t job_spec_disk_bytes(const struct job_spec *spec);
 enum err job_spec_check_uploaded(const struct job_spec *spec, struct fault *fault) LQ_CHECKED;
 
 bool job_state_is_final(enum job_state state);

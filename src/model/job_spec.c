@@ -248,6 +248,66 @@ static bool is_below(struct slice inner, struct slice outer)
            (inner.len == outer.len || inner.data[outer.len] == '/');
 }
 
+static bool is_apart(struct slice a, struct slice b)
+{
+    return !is_below(a, b) && !is_below(b, a);
+}
+
+/* A checkpoint replaces what stands in its folder, and mounts replace what stands in theirs. */
+static enum err check_mount(const struct job_spec *spec, uint32_t index, struct fault *fault)
+{
+    const struct text_pair *mount = &spec->mounts[index];
+    enum err err = path_check(mount->key, NULL, fault);
+    if (err == ERR_OK)
+        err = name_check(mount->value, NULL, fault);
+    if (err != ERR_OK)
+        return err;
+    for (uint32_t j = 0; j < index; j++)
+        if (!is_apart(mount->key, spec->mounts[j].key))
+            return fault_set(fault, ERR_INVALID, NULL,
+                             "lies inside another mount, or has one inside");
+    if (spec->checkpoint.dir.len > 0 && !is_apart(mount->key, spec->checkpoint.dir))
+        return fault_set(fault, ERR_INVALID, NULL,
+                         "lies inside the checkpoint's folder, or has it inside");
+    if (spec->datasets.count > 0 && !is_apart(mount->key, SLICE_LITERAL(JOB_DATASETS_DIR)))
+        return fault_set(fault, ERR_INVALID, NULL,
+                         "lies where `datasets` are put (" JOB_DATASETS_DIR "/)");
+    return ERR_OK;
+}
+
+static enum err check_input(const struct job_input *input, struct fault *fault)
+{
+    enum err err = path_check(input->path, "path", fault);
+    if (err == ERR_OK && input->dataset.len > 0)
+        err = name_check(input->dataset, "dataset", fault);
+    if (err == ERR_OK && input->jurisdiction.len > 0)
+        err = jurisdiction_check(input->jurisdiction, "jurisdiction", fault);
+    if (err == ERR_OK && input->size_bytes > INT64_MAX)
+        err = fault_set(fault, ERR_LIMIT, "size_bytes", "at most 2^63 - 1");
+    return err;
+}
+
+static enum err check_inputs(const struct job_spec *spec, struct fault *fault)
+{
+    if (spec->input_count > JOB_INPUTS_MAX)
+        return fault_set(fault, ERR_LIMIT, "inputs", "at most %d", JOB_INPUTS_MAX);
+    for (uint32_t i = 0; i < spec->input_count; i++) {
+        enum err err = check_input(&spec->inputs[i], fault);
+        if (err != ERR_OK)
+            return at_index(fault, "inputs", i, err);
+    }
+    return ERR_OK;
+}
+
+uint64_t job_spec_disk_bytes(const struct job_spec *spec)
+{
+    uint64_t sum = spec->scratch_bytes != 0 ? spec->scratch_bytes : JOB_SCRATCH_BYTES_DEFAULT;
+    for (uint32_t i = 0; i < spec->input_count; i++)
+        if (__builtin_add_overflow(sum, spec->inputs[i].size_bytes, &sum))
+            return UINT64_MAX;
+    return sum;
+}
+
 static enum err check_files(const struct job_spec *spec, struct fault *fault)
 {
     enum err err;
@@ -257,18 +317,9 @@ static enum err check_files(const struct job_spec *spec, struct fault *fault)
         return err;
     if (spec->mount_count > JOB_MOUNTS_MAX)
         return fault_set(fault, ERR_LIMIT, "file_mounts", "at most %d", JOB_MOUNTS_MAX);
-    for (uint32_t i = 0; i < spec->mount_count; i++) {
-        const struct text_pair *mount = &spec->mounts[i];
-        if ((err = path_check(mount->key, NULL, fault)) != ERR_OK ||
-            (err = name_check(mount->value, NULL, fault)) != ERR_OK)
-            return at_key(fault, "file_mounts", mount->key, err);
-        for (uint32_t j = 0; j < i; j++)
-            if (is_below(mount->key, spec->mounts[j].key) ||
-                is_below(spec->mounts[j].key, mount->key))
-                return at_key(fault, "file_mounts", mount->key,
-                              fault_set(fault, ERR_INVALID, NULL,
-                                        "lies inside another mount, or has one inside"));
-    }
+    for (uint32_t i = 0; i < spec->mount_count; i++)
+        if ((err = check_mount(spec, i, fault)) != ERR_OK)
+            return at_key(fault, "file_mounts", spec->mounts[i].key, err);
     if (spec->outputs.count > JOB_PLACES_MAX)
         return fault_set(fault, ERR_LIMIT, "outputs", "at most %d", JOB_PLACES_MAX);
     for (uint32_t i = 0; i < spec->outputs.count; i++)
@@ -397,7 +448,7 @@ enum err job_spec_check(const struct job_spec *spec, struct fault *fault)
         (err = check_files(spec, fault)) != ERR_OK ||
         (err = check_list(&spec->datasets, JOB_DATASETS_MAX, "datasets", fault, name_check)) !=
             ERR_OK ||
-        (err = check_terms(spec, fault)) != ERR_OK ||
+        (err = check_inputs(spec, fault)) != ERR_OK || (err = check_terms(spec, fault)) != ERR_OK ||
         (err = check_checkpoint(spec, fault)) != ERR_OK)
         return err;
     return check_placement(&spec->placement, fault);

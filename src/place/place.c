@@ -21,6 +21,7 @@ static const char *const FILTER_NAMES[FILTER_COUNT_] = {
     [FILTER_AVOID] = "avoid",
     [FILTER_RESTORE] = "restore",
     [FILTER_IMAGE] = "image",
+    [FILTER_DATA] = "data",
     [FILTER_NO_PRICE] = "no_price",
     [FILTER_BUDGET] = "budget",
     [FILTER_QUOTA] = "quota",

@@ -39,6 +39,7 @@ enum place_filter {
     FILTER_RESTORE,  /* the checkpoint cannot be restored there (runtime, world size, jurisdiction)
                       */
     FILTER_IMAGE,    /* the variant names a container image, which no engine here runs */
+    FILTER_DATA,     /* a dataset of the job may not be read in its jurisdiction */
     FILTER_NO_PRICE, /* its ask is not known */
     FILTER_BUDGET,
     FILTER_QUOTA,

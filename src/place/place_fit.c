@@ -51,14 +51,6 @@ const struct link *place_link_find(const struct placer *placer, const struct pla
     return link != NULL ? link : link_named(placer, a->site.region, b->site.region);
 }
 
-static bool list_has(const struct text_list *list, struct slice name)
-{
-    for (uint32_t i = 0; i < list->count; i++)
-        if (slice_is_equal(list->items[i], name))
-            return true;
-    return false;
-}
-
 static enum place_filter removed(struct place_site_line *line, enum place_filter filter,
                                  struct slice detail, uint64_t wanted, uint64_t available)
 {
@@ -85,13 +77,13 @@ static enum place_filter filter_placement(struct placer *placer, const struct pl
     const struct job_placement *want = &job->spec->placement;
     const struct region *region = site->region;
     struct slice jurisdiction = site_jurisdiction(site, region);
-    if (want->jurisdictions.count > 0 && !list_has(&want->jurisdictions, jurisdiction))
+    if (want->jurisdictions.count > 0 && !text_list_has(&want->jurisdictions, jurisdiction))
         return removed(line, FILTER_JURISDICTION, jurisdiction, 0, 0);
-    if (want->sites.count > 0 && !list_has(&want->sites, site->site.name))
+    if (want->sites.count > 0 && !text_list_has(&want->sites, site->site.name))
         return removed(line, FILTER_PLACEMENT, SLICE_LITERAL("sites"), 0, 0);
-    if (list_has(&want->avoid_sites, site->site.name))
+    if (text_list_has(&want->avoid_sites, site->site.name))
         return removed(line, FILTER_PLACEMENT, SLICE_LITERAL("avoid_sites"), 0, 0);
-    if (want->regions.count > 0 && !list_has(&want->regions, site->site.region))
+    if (want->regions.count > 0 && !text_list_has(&want->regions, site->site.region))
         return removed(line, FILTER_PLACEMENT, SLICE_LITERAL("regions"), 0, 0);
     if (want->role != ROLE_ANY && region != NULL && region->role != ROLE_ANY &&
         region->role != want->role)
@@ -155,6 +147,19 @@ static enum place_filter filter_shape(struct placer *placer, const struct place_
     return FILTER_NONE;
 }
 
+/* What the job reads may not leave its jurisdiction. */
+static enum place_filter filter_inputs(const struct place_site *site, const struct place_job *job,
+                                       struct place_site_line *line)
+{
+    struct slice jurisdiction = site_jurisdiction(site, site->region);
+    for (uint32_t i = 0; i < job->spec->input_count; i++) {
+        const struct job_input *input = &job->spec->inputs[i];
+        if (input->jurisdiction.len > 0 && !slice_is_equal(input->jurisdiction, jurisdiction))
+            return removed(line, FILTER_DATA, input->dataset, 0, 0);
+    }
+    return FILTER_NONE;
+}
+
 static enum place_filter filter_restore(const struct place_site *site, const struct place_job *job,
                                         const struct job_variant *variant,
                                         struct place_site_line *line)
@@ -180,6 +185,8 @@ enum place_filter place_filter_static(struct placer *placer, const struct place_
 {
     const struct job_variant *variant = &job->spec->variants[variant_index];
     enum place_filter filter = filter_placement(placer, site, job, line);
+    if (filter == FILTER_NONE)
+        filter = filter_inputs(site, job, line);
     if (filter == FILTER_NONE)
         filter = filter_shape(placer, site, job, variant, line);
     if (filter == FILTER_NONE)

@@ -100,6 +100,17 @@ static void key_placement(struct buffer *key, const struct job_placement *placem
     key_text(key, placement->near);
 }
 
+static void key_inputs(struct buffer *key, const struct job_spec *spec)
+{
+    key_u64(key, spec->input_count);
+    for (uint32_t i = 0; i < spec->input_count; i++) {
+        key_text(key, spec->inputs[i].dataset); /* an explanation names it */
+        key_text(key, spec->inputs[i].jurisdiction);
+        key_u64(key, spec->inputs[i].size_bytes);
+        key_list(key, &spec->inputs[i].homes);
+    }
+}
+
 static void key_restore(struct buffer *key, const struct place_job *job)
 {
     key_u64(key, (uint64_t)job->restore_runtime);
@@ -132,6 +143,7 @@ static void key_write(struct buffer *key, const struct place_job *job)
         key_u64(key, spec->variants[v].image.len > 0);
     }
     key_placement(key, &spec->placement);
+    key_inputs(key, spec);
     buffer_append_bytes(key, &job->avoid, sizeof(job->avoid));
     key_u64(key, job->has_restore);
     if (job->has_restore)

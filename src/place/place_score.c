@@ -73,6 +73,33 @@ static void score_energy(const struct placer *placer, const struct place_site *s
     }
 }
 
+/* Bytes on their way: time at the class's value, and the egress price. */
+static void add_staging(const struct placer *placer, const struct job_spec *spec, uint64_t bytes,
+                        int64_t mbps, struct maybe_money egress_per_gb, struct place_score *score)
+{
+    int64_t ms = clamp(bytes / (uint64_t)(mbps * 125), INT64_MAX); /* 1 Mbit/s: 125 bytes a ms */
+    score->staging = money_add_saturated(
+        score->staging, per_hours(placer->policy.time_value_per_hour[spec->priority], SPAN_MS(ms)));
+    if (egress_per_gb.has)
+        score->egress = money_add_saturated(
+            score->egress,
+            money_scale_saturated(egress_per_gb.value, clamp(bytes / 1000, INT64_MAX), 1000000));
+}
+
+/* Content from the network's store, at the planning estimate of its links. */
+static void score_inputs(const struct placer *placer, const struct place_site *site,
+                         const struct job_spec *spec, struct place_score *score)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < spec->input_count; i++) {
+        const struct job_input *input = &spec->inputs[i];
+        if (!text_list_has(&input->homes, site->site.name) &&
+            __builtin_add_overflow(bytes, input->size_bytes, &bytes))
+            bytes = UINT64_MAX;
+    }
+    add_staging(placer, spec, bytes, MBPS_UNKNOWN, placer->policy.egress_per_gb, score);
+}
+
 /* Bringing a checkpoint over: time at the class's value, and the link's egress price. */
 static void score_staging(struct placer *placer, const struct place_site *site,
                           const struct place_job *job, struct place_score *score)
@@ -85,16 +112,10 @@ static void score_staging(struct placer *placer, const struct place_site *site,
     int64_t mbps = link != NULL && link->bandwidth_mbps.has && link->bandwidth_mbps.value > 0
                        ? clamp(link->bandwidth_mbps.value, MBPS_MAX)
                        : MBPS_UNKNOWN;
-    int64_t ms = clamp(job->restore_bytes / (uint64_t)(mbps * 125), /* 1 Mbit/s: 125 bytes a ms */
-                       INT64_MAX);
-    score->staging =
-        per_hours(placer->policy.time_value_per_hour[job->spec->priority], SPAN_MS(ms));
-    struct maybe_money egress = link != NULL && link->egress_per_gb.has
-                                    ? link->egress_per_gb
-                                    : placer->policy.egress_per_gb;
-    if (egress.has)
-        score->egress =
-            money_scale_saturated(egress.value, (int64_t)(job->restore_bytes / 1000), 1000000);
+    add_staging(placer, job->spec, job->restore_bytes, mbps,
+                link != NULL && link->egress_per_gb.has ? link->egress_per_gb
+                                                        : placer->policy.egress_per_gb,
+                score);
 }
 
 /* Devices left over on a node that the choice breaks open. */
@@ -136,6 +157,7 @@ bool place_score_site(struct placer *placer, const struct place_site *site,
     score.ask = per_hours(ask.value, runs);
     score_energy(placer, site, spec, variant, runs, &score);
     score_staging(placer, site, job, &score);
+    score_inputs(placer, site, spec, &score);
     score_fragments(site, spec, variant, places, ask.value, runs, &score);
     score.wait = per_hours(placer->policy.time_value_per_hour[spec->priority], wait);
     if (region != NULL && region->role == ROLE_SERVE && spec->placement.role != ROLE_SERVE)

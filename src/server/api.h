@@ -33,6 +33,12 @@ void api_job_artifacts(struct request *request);
 void api_agent_artifact_register(struct request *request);
 void api_agent_artifact_show(struct request *request);
 
+/* api_datasets.c */
+void api_datasets_list(struct request *request);
+void api_dataset_show(struct request *request);
+void api_dataset_put(struct request *request);
+void api_dataset_delete(struct request *request);
+
 /* api_network.c */
 void api_sites_list(struct request *request);
 void api_site_show(struct request *request);

@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "model/words.h"
 #include "server/api.h"
+#include "server/inputs.h"
 #include "server/requests.h"
 #include "wire/row.h"
 #include "wire/spec.h"
@@ -29,7 +30,9 @@ static bool submission_add(struct request *request, struct submission *submissio
                ERR_OK;
     if (spec_decode_with_catalogue(value, &request->server->catalogue, &submission->arena, spec,
                                    fault) != ERR_OK ||
-        job_spec_check_uploaded(spec, fault) != ERR_OK)
+        job_spec_check_uploaded(spec, fault) != ERR_OK ||
+        inputs_resolve(request->server->directory, request->actor.tenant, &submission->arena, spec,
+                       fault) != ERR_OK)
         return false;
     buffer_init(&body, SUBMIT_BODY_MAX);
     enum err err = spec_encode_bytes(spec, &body);
@@ -69,55 +72,154 @@ static bool submission_read(struct request *request, struct submission *submissi
     return true;
 }
 
-void api_jobs_submit(struct request *request)
+/* ---- the folders that the jobs name must be there before a job is accepted */
+
+struct named {
+    struct id *ids;
+    size_t count, at;
+    void (*go_on)(struct request *request);
+};
+
+static void named_add(struct named *named, struct id id)
+{
+    for (size_t i = 0; i < named->count; i++)
+        if (id_is_equal(named->ids[i], id))
+            return;
+    named->ids[named->count++] = id;
+}
+
+/* A dataset's folder was looked up when the dataset was made. */
+static void named_list(const struct submission *submission, struct named *named)
+{
+    for (size_t i = 0; i < submission->count; i++) {
+        const struct job_spec *spec = submission->specs[i];
+        struct id id;
+        if (spec->workdir.len > 0 && id_parse(spec->workdir, ID_PREFIX_ARTIFACT, &id) == ERR_OK)
+            named_add(named, id);
+        for (uint32_t k = 0; k < spec->input_count; k++)
+            if (spec->inputs[k].dataset.len == 0)
+                named_add(named, spec->inputs[k].artifact);
+    }
+}
+
+static void named_ask(struct request *request);
+
+static void on_named(struct request *request, const struct store_answer *answer)
+{
+    struct named *named = request->extra;
+    char text[ID_TEXT_MAX];
+    if (answer != NULL && answer->count > 0 &&
+        id_is_equal(answer->artifacts[0].tenant.id, request->actor.tenant.id)) {
+        named->at++;
+        named_ask(request);
+        return;
+    }
+    id_format(named->ids[named->at], ID_PREFIX_ARTIFACT, text);
+    request_problem(request, 422, "invalid",
+                    "the job's tenant has no artifact %s; lq submit uploads folders", text);
+}
+
+static void named_ask(struct request *request)
+{
+    struct named *named = request->extra;
+    struct store_query query = {.kind = STORE_ARTIFACT_GET};
+    if (named->at == named->count) {
+        named->go_on(request);
+        return;
+    }
+    query.artifact_get.id = named->ids[named->at];
+    request_query_maybe(request, &query, on_named);
+}
+
+/* What is read is read again afterwards: it does not outlive this call. */
+static void named_check(struct request *request, const struct submission *submission,
+                        void (*go_on)(struct request *request))
+{
+    struct named *named = requests_alloc(request, sizeof(*named));
+    size_t most = 1;
+    for (size_t i = 0; i < submission->count; i++)
+        most += submission->specs[i]->input_count + 1;
+    if (named != NULL)
+        *named = (struct named){.ids = requests_alloc(request, most * sizeof(struct id)),
+                                .go_on = go_on};
+    if (named == NULL || named->ids == NULL) {
+        request_problem(request, 503, "no_memory", "no memory for this request; try again");
+        return;
+    }
+    named_list(submission, named);
+    request->extra = named;
+    named_ask(request);
+}
+
+static bool names_folders(const struct submission *submission)
+{
+    for (size_t i = 0; i < submission->count; i++)
+        if (submission->specs[i]->workdir.len > 0 || submission->specs[i]->input_count > 0)
+            return true;
+    return false;
+}
+
+/* Reads the submission and hands it to `use`: at once, or when its folders have been looked up. */
+static void with_submission(struct request *request, const struct json_limits *limits,
+                            void (*again)(struct request *request),
+                            void (*use)(struct request *request, struct submission *submission))
 {
     struct submission submission = {0};
     struct fault fault = {0};
     struct json_value root;
-    if (!request_body(request, &JSON_LIMITS_FILE, &root))
+    if (!request_body(request, limits, &root))
         return;
     arena_init(&submission.arena, SUBMIT_ARENA_BYTES);
-    if (submission_read(request, &submission, root, &fault)) {
-        struct server_event event = {.kind = SERVER_SUBMIT};
-        event.submit.specs = submission.specs;
-        event.submit.bodies = submission.bodies;
-        event.submit.count = submission.count;
-        event.submit.tenant = request->actor.tenant;
-        request->server->counters.submitted += submission.count;
-        request_step(request, &event);
-    } else {
+    if (!submission_read(request, &submission, root, &fault))
         request_fault(request, &fault);
-    }
+    else if (request->extra == NULL && names_folders(&submission))
+        named_check(request, &submission, again);
+    else
+        use(request, &submission);
     arena_deinit(&submission.arena);
 }
 
-void api_jobs_dry_run(struct request *request)
+static void submit(struct request *request, struct submission *submission)
 {
-    struct submission submission = {0};
+    struct server_event event = {.kind = SERVER_SUBMIT};
+    event.submit.specs = submission->specs;
+    event.submit.bodies = submission->bodies;
+    event.submit.count = submission->count;
+    event.submit.tenant = request->actor.tenant;
+    request->server->counters.submitted += submission->count;
+    request_step(request, &event);
+}
+
+void api_jobs_submit(struct request *request)
+{
+    with_submission(request, &JSON_LIMITS_FILE, api_jobs_submit, submit);
+}
+
+static void dry_run(struct request *request, struct submission *submission)
+{
     struct fault fault = {0};
-    struct json_value root;
     struct buffer out;
     struct server_core *core = core_host_core(request->server->host);
-    if (!request_body(request, &JSON_LIMITS_REQUEST, &root))
-        return;
     if (core == NULL) {
         request_problem(request, 503, "busy", "the server is loading; try again in a second");
         return;
     }
-    arena_init(&submission.arena, SUBMIT_ARENA_BYTES);
-    buffer_init(&out, ANSWER_BYTES_MAX);
-    if (!submission_read(request, &submission, root, &fault)) {
-        request_fault(request, &fault);
-    } else if (submission.count != 1) {
+    if (submission->count != 1) {
         request_problem(request, 422, "invalid", "a dry run takes one job");
-    } else if (server_core_dry_run(core, submission.specs[0], request->actor.tenant,
-                                   loop_now(request->server->loop), &out, &fault) != ERR_OK) {
-        request_fault(request, &fault);
-    } else {
-        request_json(request, 200, buffer_slice(&out));
+        return;
     }
+    buffer_init(&out, ANSWER_BYTES_MAX);
+    if (server_core_dry_run(core, submission->specs[0], request->actor.tenant,
+                            loop_now(request->server->loop), &out, &fault) != ERR_OK)
+        request_fault(request, &fault);
+    else
+        request_json(request, 200, buffer_slice(&out));
     buffer_deinit(&out);
-    arena_deinit(&submission.arena);
+}
+
+void api_jobs_dry_run(struct request *request)
+{
+    with_submission(request, &JSON_LIMITS_REQUEST, api_jobs_dry_run, dry_run);
 }
 
 /* ---- list */
@@ -329,6 +431,8 @@ void api_job_cancel(struct request *request)
 
 struct retry {
     struct slice spec;
+    struct attempt_row *attempts;
+    size_t attempt_count;
 };
 
 static void on_retry_checkpoint(struct request *request, const struct store_answer *answer)
@@ -337,9 +441,27 @@ static void on_retry_checkpoint(struct request *request, const struct store_answ
     struct server_event event = {.kind = SERVER_RETRY};
     event.retry.row = request->job;
     event.retry.spec = retry->spec;
+    event.retry.attempts = retry->attempts;
+    event.retry.attempt_count = retry->attempt_count;
     event.retry.checkpoint = answer == NULL || answer->count == 0 ? NULL : &answer->artifacts[0];
     if (request_if_match(request, &event.retry.expect_version))
         request_step(request, &event);
+}
+
+static void on_retry_attempts(struct request *request, const struct store_answer *answer)
+{
+    struct retry *retry = request->extra;
+    retry->attempts = requests_alloc(request, (answer->count + 1) * sizeof(*retry->attempts));
+    if (retry->attempts == NULL) {
+        request_problem(request, 503, "no_memory", "no memory for this request; try again");
+        return;
+    }
+    for (size_t i = 0; i < answer->count; i++)
+        retry->attempts[i] = answer->attempts[i].row;
+    retry->attempt_count = answer->count;
+    struct store_query query = {.kind = STORE_CHECKPOINT_NEWEST};
+    query.checkpoint_newest.job = request->job.id;
+    request_query_maybe(request, &query, on_retry_checkpoint);
 }
 
 static void on_retry_spec(struct request *request, const struct store_answer *answer)
@@ -353,9 +475,9 @@ static void on_retry_spec(struct request *request, const struct store_answer *an
     memcpy(body, answer->spec.data, answer->spec.len);
     retry->spec = (struct slice){body, answer->spec.len};
     request->extra = retry;
-    struct store_query query = {.kind = STORE_CHECKPOINT_NEWEST};
-    query.checkpoint_newest.job = request->job.id;
-    request_query_maybe(request, &query, on_retry_checkpoint);
+    struct store_query query = {.kind = STORE_ATTEMPT_LIST};
+    query.attempt_list.job = request->job.id;
+    request_query_store(request, &query, on_retry_attempts);
 }
 
 void api_job_retry(struct request *request)

@@ -81,21 +81,41 @@ static enum err on_watermark(void *context, struct site_id site, struct journal_
     return server_core_load_watermark(host->core, site, journal, seq);
 }
 
-/* The newest checkpoint of each job that has been tried before. */
-static enum err load_checkpoints(struct core_host *host, struct fault *fault)
+static enum err load_checkpoint(struct core_host *host, struct job_id job, struct arena *arena,
+                                struct fault *fault)
+{
+    struct store_query query = {.kind = STORE_CHECKPOINT_NEWEST};
+    struct store_answer answer;
+    query.checkpoint_newest.job = job;
+    enum err err = store_db_query(host->db, &query, arena, &answer, fault);
+    if (err == ERR_NOT_FOUND || (err == ERR_OK && answer.count == 0))
+        return ERR_OK;
+    return err == ERR_OK ? server_core_load_checkpoint(host->core, &answer.artifacts[0]) : err;
+}
+
+static enum err load_spent(struct core_host *host, struct job_id job, struct arena *arena,
+                           struct fault *fault)
+{
+    struct store_query query = {.kind = STORE_ATTEMPT_LIST};
+    struct store_answer answer;
+    query.attempt_list.job = job;
+    enum err err = store_db_query(host->db, &query, arena, &answer, fault);
+    for (size_t i = 0; err == ERR_OK && i < answer.count; i++)
+        server_core_load_ended(host->core, &answer.attempts[i].row);
+    return err;
+}
+
+/* Of each job that has been tried before: its newest checkpoint, and what it has spent. */
+static enum err load_tried(struct core_host *host, struct fault *fault)
 {
     struct arena arena;
     enum err err = ERR_OK;
     arena_init(&arena, QUERY_ARENA_BYTES);
     for (size_t i = 0; i < host->jobs_with_attempts.len && err == ERR_OK; i++) {
-        struct store_query query = {.kind = STORE_CHECKPOINT_NEWEST};
-        struct store_answer answer;
-        query.checkpoint_newest.job = *(struct job_id *)vector_at(&host->jobs_with_attempts, i);
-        err = store_db_query(host->db, &query, &arena, &answer, fault);
-        if (err == ERR_OK && answer.count > 0)
-            err = server_core_load_checkpoint(host->core, &answer.artifacts[0]);
-        else if (err == ERR_NOT_FOUND)
-            err = ERR_OK;
+        struct job_id job = *(struct job_id *)vector_at(&host->jobs_with_attempts, i);
+        err = load_checkpoint(host, job, &arena, fault);
+        if (err == ERR_OK)
+            err = load_spent(host, job, &arena, fault);
         arena_reset(&arena);
     }
     arena_deinit(&arena);
@@ -113,7 +133,7 @@ static enum err load(struct core_host *host, struct fault *fault)
     if (err == ERR_OK)
         err = store_db_load(host->db, &sink, fault);
     if (err == ERR_OK)
-        err = load_checkpoints(host, fault);
+        err = load_tried(host, fault);
     if (err == ERR_OK)
         err = store_writer_create(host->loop, host->db, clock_system(), 0, &host->writer);
     vector_deinit(&host->jobs_with_attempts);

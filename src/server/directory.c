@@ -1,5 +1,6 @@
 #include "server/directory.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,7 @@ enum {
 struct entry {
     struct arena arena;
     struct doc_value value;
+    struct slice path; /* of a dataset: its key in `datasets` */
     uint64_t version, generation;
 };
 
@@ -29,6 +31,7 @@ struct directory {
     struct strmap entries[DOC_KIND_COUNT_]; /* by doc id -> entry */
     struct strmap tokens, join_tokens;      /* by hash bytes -> entry */
     struct strmap sites;                    /* by name -> entry */
+    struct strmap datasets;                 /* by tenant's id/name -> entry */
     uint64_t generation;                    /* of loads */
     bool is_tree_current;
     struct arena tree_arena;
@@ -38,7 +41,7 @@ struct directory {
 static bool is_kept(enum doc_kind kind)
 {
     return kind == DOC_USER || kind == DOC_TOKEN || kind == DOC_JOIN_TOKEN || kind == DOC_TENANT ||
-           kind == DOC_SITE || kind == DOC_SITE_STATE;
+           kind == DOC_SITE || kind == DOC_SITE_STATE || kind == DOC_DATASET;
 }
 
 enum err directory_create(struct directory **out)
@@ -51,6 +54,7 @@ enum err directory_create(struct directory **out)
     strmap_init(&directory->tokens, ENTRIES_MAX, 0);
     strmap_init(&directory->join_tokens, ENTRIES_MAX, 0);
     strmap_init(&directory->sites, ENTRIES_MAX, 0);
+    strmap_init(&directory->datasets, ENTRIES_MAX, 0);
     *out = directory;
     return ERR_OK;
 }
@@ -61,6 +65,17 @@ static void entry_free(struct entry *entry)
         return;
     arena_deinit(&entry->arena);
     free(entry);
+}
+
+enum { DATASET_PATH_MAX = ID_TEXT_MAX + NAME_MAX + 1 };
+
+static struct slice dataset_path(struct tenant_id tenant, struct slice name,
+                                 char out[DATASET_PATH_MAX])
+{
+    char id[ID_TEXT_MAX];
+    id_format(tenant.id, ID_PREFIX_TENANT, id);
+    int len = snprintf(out, DATASET_PATH_MAX, "%s/%.*s", id, SLICE_ARG(name));
+    return slice_make(out, len > 0 && len < DATASET_PATH_MAX ? (size_t)len : 0);
 }
 
 static void directory_clear(struct directory *directory)
@@ -75,6 +90,7 @@ static void directory_clear(struct directory *directory)
     strmap_clear(&directory->tokens);
     strmap_clear(&directory->join_tokens);
     strmap_clear(&directory->sites);
+    strmap_clear(&directory->datasets);
     arena_deinit(&directory->tree_arena);
     directory->is_tree_current = false;
 }
@@ -89,6 +105,7 @@ void directory_destroy(struct directory *directory)
     strmap_deinit(&directory->tokens);
     strmap_deinit(&directory->join_tokens);
     strmap_deinit(&directory->sites);
+    strmap_deinit(&directory->datasets);
     free(directory);
 }
 
@@ -111,6 +128,9 @@ static struct strmap *index_of(struct directory *directory, struct entry *entry,
     case DOC_SITE:
         *out_key = entry->value.site.name;
         return &directory->sites;
+    case DOC_DATASET:
+        *out_key = entry->path;
+        return &directory->datasets;
     default:
         return NULL;
     }
@@ -142,6 +162,12 @@ void directory_put(struct directory *directory, const struct doc *doc)
     if (doc_parse(doc->kind, doc->body, &entry->arena, &entry->value, &fault) != ERR_OK) {
         entry_free(entry); /* the core has judged it already; without it nobody comes in by it */
         return;
+    }
+    if (doc->kind == DOC_DATASET) {
+        char path[DATASET_PATH_MAX];
+        const struct dataset *dataset = &entry->value.dataset;
+        entry->path = arena_copy(&entry->arena, dataset_path(dataset->tenant, dataset->name, path));
+        ASSERT(entry->path.data != NULL);
     }
     entry->version = doc->version;
     entry->generation = directory->generation;
@@ -367,6 +393,14 @@ const struct site *directory_site(struct directory *directory, struct slice name
     if (entry == NULL)
         entry = strmap_get(&directory->sites, name_or_id);
     return entry == NULL ? NULL : &entry->value.site;
+}
+
+const struct dataset *directory_dataset(const struct directory *directory, struct tenant_id tenant,
+                                        struct slice name)
+{
+    char path[DATASET_PATH_MAX];
+    const struct entry *entry = strmap_get(&directory->datasets, dataset_path(tenant, name, path));
+    return entry == NULL ? NULL : &entry->value.dataset;
 }
 
 const struct tenant *directory_tenant(struct directory *directory, struct slice name_or_id)

@@ -1,5 +1,6 @@
-/* Who may come in: users, API tokens, join tokens and the tenant tree, as the documents in the
- * store say, kept in memory for checking requests. Follows the committed changes. Loop thread only.
+/* Who may come in: users, API tokens, join tokens and the tenant tree; and what requests name:
+ * sites and datasets. As the documents in the store say, kept in memory for checking requests.
+ * Follows the committed changes. Loop thread only.
  */
 #ifndef LQ_SERVER_DIRECTORY_H
 #define LQ_SERVER_DIRECTORY_H
@@ -59,6 +60,9 @@ const struct tenant_tree *directory_tree(struct directory *directory);
 const struct tenant *directory_tenant(struct directory *directory, struct slice name_or_id);
 const struct site *directory_site(struct directory *directory, struct slice name_or_id);
 const struct site *directory_site_by_id(const struct directory *directory, struct site_id id);
+/* Of that very tenant; NULL: none. */
+const struct dataset *directory_dataset(const struct directory *directory, struct tenant_id tenant,
+                                        struct slice name);
 /* All tenants at or below `top` (none: all), in the arena. */
 enum err directory_subtree(struct directory *directory, struct tenant_id top, struct arena *arena,
                            const struct tenant_id **out_ids, size_t *out_count) LQ_CHECKED;

@@ -11,6 +11,7 @@
 #include "port/file.h"
 #include "port/worker.h"
 #include "store/manifest.h"
+#include "wire/doc.h"
 #include "wire/spec.h"
 
 enum {
@@ -31,8 +32,8 @@ struct gc {
     bool is_running;
     /* The run's own, on the worker. */
     struct store_db *db;
-    struct vector workdirs; /* struct id: of jobs that have not ended; sorted */
-    struct vector kept;     /* struct id: checkpoints that stay; sorted */
+    struct vector named; /* struct id: what unfinished jobs and datasets name; sorted */
+    struct vector kept;  /* struct id: checkpoints that stay; sorted */
 };
 
 static struct wall_us wall_now(void)
@@ -69,10 +70,28 @@ static enum err on_spec(void *context, struct spec_id id, struct slice body)
         err = spec_decode(json_root(document), &arena, &spec, &fault);
     if (err == ERR_OK && spec.workdir.len > 0 &&
         id_parse(spec.workdir, ID_PREFIX_ARTIFACT, &workdir) == ERR_OK)
-        err = vector_push(&gc->workdirs, &workdir);
+        err = vector_push(&gc->named, &workdir);
+    for (uint32_t i = 0; err == ERR_OK && i < spec.input_count; i++)
+        err = vector_push(&gc->named, &spec.inputs[i].artifact);
     json_document_destroy(document);
     arena_deinit(&arena);
     return atomic_load(&gc->is_stopping) ? ERR_CANCELLED : err;
+}
+
+static enum err on_doc(void *context, const struct doc *doc)
+{
+    struct gc *gc = context;
+    struct arena arena;
+    struct doc_value value;
+    struct fault fault = {0};
+    if (doc->kind != DOC_DATASET)
+        return ERR_OK;
+    arena_init(&arena, GC_ARENA_BYTES);
+    enum err err = doc_parse(doc->kind, doc->body, &arena, &value, &fault);
+    if (err == ERR_OK && !id_is_none(value.dataset.artifact))
+        err = vector_push(&gc->named, &value.dataset.artifact);
+    arena_deinit(&arena);
+    return err;
 }
 
 struct checkpoint {
@@ -164,7 +183,7 @@ static bool is_live(const struct marking *marking, const struct artifact_row *ro
         return id_in(&marking->gc->kept, row->id);
     case ARTIFACT_WORKDIR:
         return marking->now.us - row->created_at.us < (int64_t)GC_WORKDIR_AGE_S * 1000000 ||
-               id_in(&marking->gc->workdirs, row->id);
+               id_in(&marking->gc->named, row->id);
     case ARTIFACT_KIND_COUNT_:
         break;
     }
@@ -211,12 +230,12 @@ static void content_sweep(struct gc *gc)
     struct tenant_id *tenants = NULL;
     size_t count = 0;
     struct fault fault = {0};
-    const struct store_load_sink sink = {.on_spec = on_spec, .context = gc};
+    const struct store_load_sink sink = {.on_doc = on_doc, .on_spec = on_spec, .context = gc};
     char path[GC_PATH_MAX];
     (void)snprintf(path, sizeof(path), "%s/lingqu.db", gc->server->options->state_folder);
     const struct store_config config = {.path = path, .mode = STORE_READ, .cache_bytes = 1 << 20};
     arena_init(&arena, GC_LIST_ARENA_BYTES);
-    vector_init(&gc->workdirs, sizeof(struct id), GC_ROWS_MAX);
+    vector_init(&gc->named, sizeof(struct id), GC_ROWS_MAX);
     vector_init(&gc->kept, sizeof(struct id), GC_ROWS_MAX);
     enum err err = chunks_tenants(gc->server->chunks, &arena, &tenants, &count);
     if (err == ERR_OK && count > 0) {
@@ -224,14 +243,14 @@ static void content_sweep(struct gc *gc)
         if (err == ERR_OK)
             err = store_db_load(gc->db, &sink, &fault);
         if (err == ERR_OK)
-            err = vector_sort(&gc->workdirs, id_order);
+            err = vector_sort(&gc->named, id_order);
         for (size_t i = 0; err == ERR_OK && i < count && !atomic_load(&gc->is_stopping); i++)
             tenant_sweep(gc, tenants[i]);
         store_db_close(gc->db);
         gc->db = NULL;
     }
     vector_deinit(&gc->kept);
-    vector_deinit(&gc->workdirs);
+    vector_deinit(&gc->named);
     arena_deinit(&arena);
 }
 

@@ -2,8 +2,8 @@
  *
  * Content goes that no live manifest names and that was not put or asked for within GC_GRACE_S.
  * Live are: outputs; the newest GC_CHECKPOINTS_KEPT checkpoints of a job that are not stale; work
- * folders younger than GC_WORKDIR_AGE_S, and those of jobs that have not ended. Artifacts stay in
- * the database; reading content that is gone gives 404.
+ * folders younger than GC_WORKDIR_AGE_S; and what unfinished jobs and datasets name. Artifacts stay
+ * in the database; reading content that is gone gives 404.
  *
  * Logs go of attempts whose last word is older than GC_LOG_AGE_S, and the oldest beyond
  * GC_LOG_BYTES_MAX in all. Loop thread; the work is done on a thread of its own with a database

@@ -33,6 +33,14 @@ const struct route ROUTES[] = {
      "store a chunk"},
     {"GET", "/v1/chunks/{hash}", PERM_COUNT_, OWN_ATTEMPT, 0, api_chunk_get, "read a chunk"},
 
+    {"GET", "/v1/datasets", PERM_DATASET_READ, OWN_LIST, 0, api_datasets_list, "datasets"},
+    {"GET", "/v1/datasets/{dataset}", PERM_DATASET_READ, OWN_TENANT, 0, api_dataset_show,
+     "one dataset"},
+    {"PUT", "/v1/datasets/{dataset}", PERM_DATASET_WRITE, OWN_TENANT, JSON_BODY, api_dataset_put,
+     "make or change a dataset"},
+    {"DELETE", "/v1/datasets/{dataset}", PERM_DATASET_WRITE, OWN_TENANT, 0, api_dataset_delete,
+     "forget a dataset; jobs that name it keep its content"},
+
     {"GET", "/v1/sites", PERM_NETWORK_READ, OWN_LIST, 0, api_sites_list,
      "sites with contact and capacity"},
     {"GET", "/v1/sites/{site}", PERM_NETWORK_READ, OWN_LIST, 0, api_site_show, "one site"},

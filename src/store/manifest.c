@@ -163,6 +163,28 @@ enum err manifest_check(const struct manifest *manifest, struct fault *fault)
     return ERR_OK;
 }
 
+enum err manifest_below(const struct manifest *manifest, struct slice folder, struct arena *arena,
+                        struct manifest *out)
+{
+    struct manifest part = {0};
+    struct manifest_entry *entries = arena_array(arena, manifest->count + 1, sizeof(*entries));
+    if (entries == NULL)
+        return ERR_NO_MEMORY;
+    for (size_t i = 0; i < manifest->count; i++) {
+        struct manifest_entry entry = manifest->entries[i];
+        if (!slice_has_prefix(entry.path, folder) || entry.path.len <= folder.len + 1 ||
+            entry.path.data[folder.len] != '/')
+            continue;
+        entry.path = slice_make(entry.path.data + folder.len + 1, entry.path.len - folder.len - 1);
+        entries[part.count++] = entry;
+        part.size_bytes += entry.size;
+        part.chunk_count += entry.chunk_count;
+    }
+    part.entries = entries;
+    *out = part;
+    return ERR_OK;
+}
+
 enum err manifest_mark(const struct manifest *manifest, struct chunk_marks *marks)
 {
     for (size_t i = 0; i < manifest->count; i++) {

@@ -64,6 +64,11 @@ enum err manifest_encode(const struct manifest *manifest, struct buffer *out) LQ
 enum err manifest_decode(struct slice json, struct arena *arena, struct manifest *out,
                          struct fault *fault) LQ_CHECKED;
 
+/* What lies below `folder`, as a manifest of its own: empty when there is no such folder. Texts and
+ * chunks are shared with `manifest`; the entries are in the arena. ERR_NO_MEMORY. */
+enum err manifest_below(const struct manifest *manifest, struct slice folder, struct arena *arena,
+                        struct manifest *out) LQ_CHECKED;
+
 /* Marks every chunk that the manifest names, for chunks_sweep. ERR_LIMIT, ERR_NO_MEMORY. */
 struct chunk_marks;
 enum err manifest_mark(const struct manifest *manifest, struct chunk_marks *marks) LQ_CHECKED;

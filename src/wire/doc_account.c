@@ -14,8 +14,8 @@ static const char *const API_TOKEN_KEYS[] = {"id",     "user",       "label",   
                                              "scopes", "created_at", "expires_at", "revoked_at"};
 static const char *const JOIN_TOKEN_KEYS[] = {"id",      "hash",       "site",       "operator",
                                               "made_by", "created_at", "expires_at", "used_at"};
-static const char *const DATASET_KEYS[] = {"id",         "name",  "tenant",
-                                           "size_bytes", "homes", "jurisdiction"};
+static const char *const DATASET_KEYS[] = {"id",       "name",  "tenant",      "size_bytes",
+                                           "artifact", "homes", "jurisdiction"};
 
 /* ---- tenants ---- */
 
@@ -329,7 +329,11 @@ enum err doc_decode_dataset(struct json_value value, struct arena *arena, struct
     value_opt_id(&reader, "id", ID_PREFIX_DATASET, &dataset.id.id);
     value_need_string(&reader, "name", NAME_MAX, &dataset.name);
     value_opt_id(&reader, "tenant", ID_PREFIX_TENANT, &dataset.tenant.id);
-    value_need_u64(&reader, "size_bytes", INT64_MAX, &dataset.size_bytes);
+    value_opt_id(&reader, "artifact", ID_PREFIX_ARTIFACT, &dataset.artifact);
+    if (id_is_none(dataset.artifact)) /* else it is the artifact's, and the server's to say */
+        value_need_u64(&reader, "size_bytes", INT64_MAX, &dataset.size_bytes);
+    else
+        value_opt_u64(&reader, "size_bytes", 0, INT64_MAX, &dataset.size_bytes);
     value_opt_list(&reader, "homes", DATASET_HOMES_MAX, NAME_MAX, &dataset.homes);
     value_opt_string(&reader, "jurisdiction", NAME_MAX, &dataset.jurisdiction);
     err = reader.err;
@@ -347,6 +351,7 @@ void doc_encode_dataset(const struct dataset *dataset, struct json_writer *write
     json_put_string(writer, "name", dataset->name);
     value_put_id(writer, "tenant", dataset->tenant.id, ID_PREFIX_TENANT);
     json_put_u64(writer, "size_bytes", dataset->size_bytes);
+    value_put_id(writer, "artifact", dataset->artifact, ID_PREFIX_ARTIFACT);
     value_put_list(writer, "homes", &dataset->homes);
     value_put_text(writer, "jurisdiction", dataset->jurisdiction);
     json_end_object(writer);

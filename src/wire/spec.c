@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "model/words.h"
+#include "wire/doc.h"
 #include "wire/value.h"
 
 /* What the variants share unless they say otherwise. */
@@ -26,8 +27,10 @@ static const char *const SPEC_KEYS[] = {
     "name",     "resources",   "num_nodes", "run",      "envs",       "variants",
     "setup",    "image",       "workdir",   "array",    "checkpoint", "outputs",
     "datasets", "file_mounts", "placement", "priority", "contact",    "time_limit",
-    "expected", "deadline",    "budget",    "retries",
+    "expected", "deadline",    "budget",    "retries",  "inputs",
 };
+static const char *const INPUT_KEYS[] = {"path",       "artifact",     "dataset",
+                                         "size_bytes", "jurisdiction", "homes"};
 static const char *const RESOURCE_KEYS[] = {"cpus",    "memory",       "scratch", "pids",
                                             "runtime", "accelerators", "any_of",  "image"};
 static const char *const ANY_OF_KEYS[] = {"accelerators", "runtime", "image"};
@@ -399,6 +402,29 @@ static void decode_terms(struct value_reader *reader, struct job_spec *out)
     out->budget = budget.value;
 }
 
+static void decode_inputs(struct value_reader *reader, struct job_spec *out)
+{
+    struct json_value list;
+    value_opt_array(reader, "inputs", JOB_INPUTS_MAX, &list);
+    struct job_input *inputs = value_room(reader, json_count(list), sizeof(*inputs));
+    struct json_iterator it = json_iterate(list);
+    while (reader->err == ERR_OK && json_next(&it)) {
+        struct job_input *input = &inputs[it.index];
+        struct value_reader inner;
+        *input = (struct job_input){.dataset = {"", 0}, .jurisdiction = {"", 0}};
+        value_begin(&inner, it.value, INPUT_KEYS, COUNT(INPUT_KEYS), reader->arena, reader->fault);
+        value_need_string(&inner, "path", PATH_MAX_BYTES, &input->path);
+        value_need_id(&inner, "artifact", ID_PREFIX_ARTIFACT, &input->artifact);
+        value_opt_string(&inner, "dataset", NAME_MAX, &input->dataset);
+        value_opt_u64(&inner, "size_bytes", 0, INT64_MAX, &input->size_bytes);
+        value_opt_string(&inner, "jurisdiction", NAME_MAX, &input->jurisdiction);
+        value_opt_list(&inner, "homes", JOB_INPUT_HOMES_MAX, NAME_MAX, &input->homes);
+        value_fail(reader, inner.err);
+    }
+    out->inputs = inputs;
+    out->input_count = (uint32_t)json_count(list);
+}
+
 static void decode_files(const struct decoder *decoder, struct value_reader *reader,
                          struct job_spec *out)
 {
@@ -412,6 +438,7 @@ static void decode_files(const struct decoder *decoder, struct value_reader *rea
         reader->err =
             decode_pairs(decoder, mounts, JOB_MOUNTS_MAX, NAME_MAX, &pairs, &out->mount_count);
     out->mounts = pairs;
+    decode_inputs(reader, out);
 }
 
 /* The rules name fields as the canonical form has them; what the user wrote may stand elsewhere. */

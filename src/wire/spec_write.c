@@ -1,5 +1,6 @@
 /* A job in canonical JSON: what spec_decode reads, with defaults left out. */
 #include "model/words.h"
+#include "wire/doc.h"
 #include "wire/spec.h"
 #include "wire/value.h"
 
@@ -97,6 +98,27 @@ static void encode_placement(const struct job_placement *placement, struct json_
     json_end_object(writer);
 }
 
+static void encode_inputs(const struct job_spec *spec, struct json_writer *writer)
+{
+    if (spec->input_count == 0)
+        return;
+    json_key(writer, "inputs");
+    json_begin_array(writer);
+    for (uint32_t i = 0; i < spec->input_count; i++) {
+        const struct job_input *input = &spec->inputs[i];
+        json_begin_object(writer);
+        json_put_string(writer, "path", input->path);
+        json_put_id(writer, "artifact", input->artifact, ID_PREFIX_ARTIFACT);
+        value_put_text(writer, "dataset", input->dataset);
+        if (input->size_bytes != 0)
+            json_put_u64(writer, "size_bytes", input->size_bytes);
+        value_put_text(writer, "jurisdiction", input->jurisdiction);
+        value_put_list(writer, "homes", &input->homes);
+        json_end_object(writer);
+    }
+    json_end_array(writer);
+}
+
 static void encode_terms(const struct job_spec *spec, struct json_writer *writer)
 {
     if (spec->priority != PRIORITY_STANDARD)
@@ -133,6 +155,7 @@ void spec_encode(const struct job_spec *spec, struct json_writer *writer)
     value_put_text(writer, "workdir", spec->workdir);
     encode_pairs(writer, "file_mounts", spec->mounts, spec->mount_count);
     value_put_list(writer, "datasets", &spec->datasets);
+    encode_inputs(spec, writer);
     value_put_list(writer, "outputs", &spec->outputs);
     encode_checkpoint(spec, writer);
     encode_placement(&spec->placement, writer);
@@ -167,6 +190,21 @@ static bool is_same_list(const struct text_list *a, const struct text_list *b)
     for (uint32_t i = 0; i < a->count; i++)
         if (!slice_is_equal(a->items[i], b->items[i]))
             return false;
+    return true;
+}
+
+static bool is_same_inputs(const struct job_spec *a, const struct job_spec *b)
+{
+    if (a->input_count != b->input_count)
+        return false;
+    for (uint32_t i = 0; i < a->input_count; i++) {
+        const struct job_input *x = &a->inputs[i], *y = &b->inputs[i];
+        if (!slice_is_equal(x->path, y->path) || !id_is_equal(x->artifact, y->artifact) ||
+            !slice_is_equal(x->dataset, y->dataset) || x->size_bytes != y->size_bytes ||
+            !slice_is_equal(x->jurisdiction, y->jurisdiction) ||
+            !is_same_list(&x->homes, &y->homes))
+            return false;
+    }
     return true;
 }
 
@@ -206,7 +244,8 @@ bool spec_is_equal(const struct job_spec *a, const struct job_spec *b)
            a->array_count == b->array_count && a->array_parallel_max == b->array_parallel_max &&
            slice_is_equal(a->workdir, b->workdir) &&
            is_same_pairs(a->mounts, a->mount_count, b->mounts, b->mount_count) &&
-           is_same_list(&a->datasets, &b->datasets) && is_same_list(&a->outputs, &b->outputs) &&
+           is_same_list(&a->datasets, &b->datasets) && is_same_inputs(a, b) &&
+           is_same_list(&a->outputs, &b->outputs) &&
            is_same_checkpoint(&a->checkpoint, &b->checkpoint) &&
            is_same_placement(&a->placement, &b->placement) && a->priority == b->priority &&
            a->contact == b->contact && a->lease.ms == b->lease.ms &&

@@ -64,10 +64,12 @@ class World:
         answer = admin.post("/v1/artifacts?tenant=ours", {"kind": "workdir", "manifest": {"format": 1, "entries": []}})
         assert answer.status == 201, answer
         self.artifact = answer.json()["id"]
+        answer = admin.put("/v1/datasets/corpus?tenant=ours", {"name": "corpus", "artifact": self.artifact})
+        assert answer.status in (200, 201), answer
         self.victim = server.user("a-victim", ["member"], self.tenants["ours"])
 
     def path(self, path):
-        values = {"job": self.job, "artifact": self.artifact, "site": "alpha", "tenant": self.tenants["ours"],
+        values = {"dataset": "corpus", "job": self.job, "artifact": self.artifact, "site": "alpha", "tenant": self.tenants["ours"],
                   "user": self.victim.user, "token": self.victim.token_id, "region": "east", "a": "east", "b": "west",
                   "hash": "0" * 64, "attempt": "lq-1-" + "0" * 26 + "-1", "rank": "0", "path": "none"}
         path = re.sub(r"\{(\w+)\}", lambda match: values[match.group(1)], path)

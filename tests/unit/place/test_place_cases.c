@@ -143,6 +143,42 @@ static void jobs_that_restore_differently_are_not_alike(void **state)
     net_deinit(&n);
 }
 
+static void a_dataset_is_read_in_its_jurisdiction_and_costs_nothing_at_its_homes(void **state)
+{
+    struct net n;
+    struct arena arena;
+    struct fault fault = {0};
+    struct place_explanation e;
+    const struct slice home = SLICE_LITERAL("a");
+    struct job_input input = {.path = SLICE_LITERAL("datasets/x"),
+                              .dataset = SLICE_LITERAL("x"),
+                              .size_bytes = UINT64_C(3600) * 125000000, /* an hour at 1 Gbit/s */
+                              .jurisdiction = SLICE_LITERAL("XX")};
+    struct policy policy;
+    struct job_spec spec = spec_of(1, 1000);
+    (void)state;
+    net_init(&n);
+    arena_init(&arena, 1 << 20);
+    policy_default(&policy);
+    policy.time_value_per_hour[PRIORITY_STANDARD] = (struct money){5000000};
+    assert_int_equal(placer_policy_put(n.placer, &policy), ERR_OK);
+    spec.priority = PRIORITY_STANDARD;
+    spec.inputs = &input;
+    spec.input_count = 1;
+    struct place_job job = job_of(&n, &spec);
+    assert_int_equal(placer_check(n.placer, &job, &fault), ERR_INVALID);
+    assert_int_equal(placer_dry_run(n.placer, &job, n.now, &arena, &e), ERR_OK);
+    assert_int_equal(e.lines[0].filter, FILTER_DATA);
+    input.jurisdiction = SLICE_LITERAL("CN");
+    assert_int_equal(placer_dry_run(n.placer, &job, n.now, &arena, &e), ERR_OK);
+    assert_int_equal(e.lines[0].score.staging.micros, 5000000);
+    input.homes = (struct text_list){&home, 1};
+    assert_int_equal(placer_dry_run(n.placer, &job, n.now, &arena, &e), ERR_OK);
+    assert_int_equal(e.lines[0].score.staging.micros, 0);
+    arena_deinit(&arena);
+    net_deinit(&n);
+}
+
 static void chips(struct net *n)
 {
     static const struct site_ask ASK = {SLICE_LITERAL("A100"), {1000000}};
@@ -552,6 +588,7 @@ int main(void)
         cmocka_unit_test(many_that_cannot_start_do_not_starve_one_that_can),
         cmocka_unit_test(an_aborted_job_does_not_pass_its_elders),
         cmocka_unit_test(texts_of_a_restore_may_die_before_the_job),
+        cmocka_unit_test(a_dataset_is_read_in_its_jurisdiction_and_costs_nothing_at_its_homes),
         cmocka_unit_test(an_avoided_site_is_taken_where_there_is_no_other),
         cmocka_unit_test(a_site_that_measures_less_than_is_held_gives_nothing),
         cmocka_unit_test(what_a_reservation_kept_away_is_tried_when_it_is_gone),

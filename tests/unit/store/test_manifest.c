@@ -177,6 +177,28 @@ static void a_manifest_reads_back_from_its_json(void **state)
 #define LINK(path, target) "{\"path\":\"" path "\",\"kind\":\"link\",\"target\":\"" target "\"}"
 #define ENTRIES(list) "{\"format\":1,\"entries\":[" list "]}"
 
+static void what_lies_below_a_folder_is_a_manifest_of_its_own(void **state)
+{
+    struct place *place = *state;
+    struct manifest whole = {0}, part = {0};
+    struct fault fault = {0};
+    static const char TEXT[] = ENTRIES(FOLDER("rank-1") "," FOLDER("rank-1/a") "," LINK(
+        "rank-1/out", "../rank-10") "," FOLDER("rank-10") "," FOLDER("rank-10/b"));
+    enum err err = manifest_decode(slice_of(TEXT), &place->arena, &whole, &fault);
+    if (err)
+        fail_msg("decode: %s: %s: %s", err_name(err), fault.field, fault.message);
+    assert_int_equal(manifest_below(&whole, slice_of("rank-10"), &place->arena, &part), ERR_OK);
+    assert_int_equal(part.count, 1);
+    assert_true(slice_is(part.entries[0].path, "b"));
+    assert_int_equal(manifest_check(&part, &fault), ERR_OK);
+    /* The link stays inside the whole, and leaves the part. */
+    assert_int_equal(manifest_below(&whole, slice_of("rank-1"), &place->arena, &part), ERR_OK);
+    assert_int_equal(part.count, 2);
+    assert_int_equal(manifest_check(&part, &fault), ERR_INVALID);
+    assert_int_equal(manifest_below(&whole, slice_of("rank-2"), &place->arena, &part), ERR_OK);
+    assert_int_equal(part.count, 0);
+}
+
 static void what_would_leave_the_folder_is_refused(void **state)
 {
     struct place *place = *state;
@@ -346,6 +368,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_folder_comes_back_as_it_was),
         TEST(a_manifest_reads_back_from_its_json),
+        TEST(what_lies_below_a_folder_is_a_manifest_of_its_own),
         TEST(what_would_leave_the_folder_is_refused),
         TEST(a_scan_refuses_devices_and_links_that_lead_out),
         TEST(making_a_folder_never_writes_through_a_link),

@@ -164,6 +164,7 @@ static bool account_example(enum doc_kind kind, struct doc_value *out)
             .name = SLICE_LITERAL("wikitext"),
             .tenant = {number(3)},
             .size_bytes = 9007199254740993,
+            .artifact = number(9),
             .homes = {TEXTS, 2},
             .jurisdiction = SLICE_LITERAL("CN"),
         };

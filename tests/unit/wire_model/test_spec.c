@@ -329,6 +329,17 @@ static void random_spec(struct random *random, struct arena *arena, struct job_s
                                        random_name(random, arena)};
     spec->mounts = mounts;
     random_list(random, arena, &spec->datasets);
+    spec->input_count = (uint32_t)random_below(random, 3);
+    struct job_input *inputs = arena_array(arena, 3, sizeof(*inputs));
+    for (uint32_t i = 0; i < spec->input_count; i++) {
+        inputs[i] = (struct job_input){.path = slice_of(arena_printf(arena, "in/%u", i)),
+                                       .artifact = id_make(i + 1, random),
+                                       .dataset = random_name(random, arena),
+                                       .size_bytes = random_below(random, 1 << 30),
+                                       .jurisdiction = SLICE_LITERAL("CN")};
+        random_list(random, arena, &inputs[i].homes);
+    }
+    spec->inputs = inputs;
     random_list(random, arena, &spec->outputs);
     random_list(random, arena, &spec->placement.regions);
     random_list(random, arena, &spec->placement.sites);
