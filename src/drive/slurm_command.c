@@ -104,3 +104,10 @@ enum err slurm_read_config(const struct slurm_commands *commands, struct arena *
     static const char *const ARGUMENTS[] = {"show", "config", NULL};
     return read_all(commands, SLURM_SCONTROL, ARGUMENTS, arena, out_text, fault);
 }
+
+enum err slurm_read_partitions(const struct slurm_commands *commands, struct arena *arena,
+                               struct slice *out_text, struct fault *fault)
+{
+    static const char *const ARGUMENTS[] = {"--oneliner", "show", "partition", NULL};
+    return read_all(commands, SLURM_SCONTROL, ARGUMENTS, arena, out_text, fault);
+}

@@ -300,17 +300,28 @@ static bool is_harmless(struct slice word)
     return false;
 }
 
+static bool is_absence(struct slice word)
+{
+    static const char *const WORDS[] = {"DOWN", "UNKNOWN", "ERROR", "NOT_RESPONDING", "NO_RESPOND"};
+    for (size_t i = 0; i < sizeof(WORDS) / sizeof(WORDS[0]); i++)
+        if (is_word(word, WORDS[i]))
+            return true;
+    return false;
+}
+
 static void read_node_state(struct json_value object, struct arena *arena, struct slurm_node *node)
 {
     struct slice words[2 * WORDS_MAX];
     uint32_t count = words_of(object, "state", words);
     node->is_usable = count > 0;
+    node->is_away = count == 0;
     count += words_of(object, "state_flags", words + count);
     for (uint32_t i = 0; i < count; i++) {
         bool is_good = is_harmless(words[i]);
         if (i == 0 || !is_good)
             node->said = arena_copy(arena, words[i]);
         node->is_usable = node->is_usable && is_good;
+        node->is_away = node->is_away || is_absence(words[i]);
     }
 }
 

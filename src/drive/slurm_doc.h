@@ -67,6 +67,7 @@ struct slurm_gres {
 struct slurm_node {
     struct slice name, address;
     bool is_usable;    /* idle or shared, and nothing stands against it */
+    bool is_away;      /* down or silent: nobody knows what runs there */
     struct slice said; /* the state in Slurm's own word */
     uint32_t cpus, cpus_used;
     uint64_t mem_bytes, mem_bytes_used;

@@ -139,6 +139,44 @@ static void cancel(struct slurm_call *call, const struct finding *finding)
     buffer_deinit(&said);
 }
 
+/* ---- a lost node: Slurm's NODE_FAIL says that it does not hear of it, not that nothing runs there
+ */
+
+struct roll_call {
+    const struct slurm_node *nodes;
+    uint32_t count;
+    bool is_away;
+};
+
+static void on_lost_host(void *context, struct slice host)
+{
+    struct roll_call *roll = context;
+    bool is_here = false;
+    for (uint32_t i = 0; i < roll->count; i++)
+        if (slice_is_equal(roll->nodes[i].name, host))
+            is_here = !roll->nodes[i].is_away;
+    roll->is_away = roll->is_away || !is_here;
+}
+
+/* True: some node of the job is still away. A slurmd that comes back ends what Slurm gave up. */
+static bool may_live_on(struct slurm_call *call, const struct slurm_job *job)
+{
+    struct roll_call roll = {0};
+    struct fault fault = {0};
+    if (job->state != SLURM_NODE_FAIL || job->restarts > 0)
+        return false;
+    for (uint32_t rank = 0; rank < call->answer.rank_count; rank++)
+        roll.is_away = roll.is_away || !call->ranks[rank].is_known;
+    if (!roll.is_away)
+        return false; /* every rank left its end record */
+    roll.is_away = false;
+    if (slurm_read_nodes(&call->slurm->commands, &call->arena, &roll.nodes, &roll.count, &fault) !=
+            ERR_OK ||
+        slurm_hosts_each(job->hosts, on_lost_host, &roll) != ERR_OK)
+        return true;
+    return roll.is_away;
+}
+
 void slurm_look_answer(struct slurm_call *call, const struct slurm_view *view)
 {
     char dir[LAUNCH_PATH_MAX];
@@ -157,6 +195,11 @@ void slurm_look_answer(struct slurm_call *call, const struct slurm_view *view)
     call->answer.ranks = call->ranks;
     call->answer.rank_count = ranks_of(call, dir, finding.nodes);
     bool has_end = take_ends(call, dir);
+    if (finding.living_count == 0 && finding.last != NULL && may_live_on(call, finding.last)) {
+        call->answer.kind = DRIVE_PRESENT;
+        (void)snprintf(call->why, sizeof(call->why), "its node is away, and may still run it");
+        return;
+    }
     if (finding.living_count > 0) {
         /* What Slurm would start again is over as an attempt: it goes. */
         bool is_requeued = finding.last->restarts > 0;

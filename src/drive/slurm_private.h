@@ -59,6 +59,10 @@ enum err slurm_read_jobs(const struct slurm_commands *commands, struct arena *ar
 enum err slurm_read_config(const struct slurm_commands *commands, struct arena *arena,
                            struct slice *out_text, struct fault *fault) LQ_CHECKED;
 
+/* One line a partition. */
+enum err slurm_read_partitions(const struct slurm_commands *commands, struct arena *arena,
+                               struct slice *out_text, struct fault *fault) LQ_CHECKED;
+
 /* ---- slurm_config.c */
 /* Is the node in one of the site's partitions, and in which (the first that fits)? */
 bool slurm_is_of_pool(const struct slurm_config *config, const struct slurm_node *node,

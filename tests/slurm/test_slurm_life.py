@@ -1,11 +1,9 @@
 """A job's life on a real Slurm cluster."""
 
 import os
-import time
+import subprocess
 
-import pytest
-from cluster import has_cgroups
-from lingqu import usage_is_whole
+from lingqu import LQ, usage_is_whole
 
 
 def slurm_job(cluster, job):
@@ -84,3 +82,14 @@ def test_devices_are_asked_for_as_gres_and_the_program_sees_the_ones_that_slurm_
         assert "gpu:a100:2" in slurm_job(cluster, job)["tres_per_node"]
     finally:
         cluster.run("scancel", blocker, second)
+
+
+def test_site_check_says_what_the_cluster_lends_and_changes_nothing(net, clusters):
+    cluster = clusters("alpha")
+    agent = net.slurm_site(cluster, start=False)
+    file = agent.argv[agent.argv.index("--slurm") + 1]
+    done = subprocess.run([LQ, "site", "check", file], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "it could lend 2 nodes, 2 of them usable now: 16 processors, 8 accelerators" in done.stdout
+    assert "comes after the owner's" in done.stdout and os.path.exists(file)
+    del net.agents["alpha"]

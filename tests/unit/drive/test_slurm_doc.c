@@ -7,9 +7,10 @@
 
 #include <cmocka.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/buffer.h"
-#include "drive/slurm.h"
+#include "drive/slurm_check.h"
 #include "port/file.h"
 
 static const char *golden;
@@ -114,6 +115,14 @@ static void newer_forms_of_numbers_and_states_read(void **state)
     assert_false(nodes[0].is_usable);
     assert_true(slice_is(nodes[0].said, "DRAIN"));
     assert_true(nodes[1].is_usable);
+    assert_false(nodes[0].is_away || nodes[1].is_away);
+    assert_int_equal(
+        slurm_nodes_decode(SLICE_LITERAL("{\"nodes\":[{\"name\":\"a\",\"state\":[\"IDLE\","
+                                         "\"NOT_RESPONDING\"]},{\"name\":\"b\"},"
+                                         "{\"name\":\"c\",\"state\":\"down\"}]}"),
+                           &arena, &nodes, &count, NULL),
+        ERR_OK);
+    assert_true(nodes[0].is_away && nodes[1].is_away && nodes[2].is_away);
 }
 
 static void a_state_that_nobody_knows_is_one_in_which_a_job_lives(void **state)
@@ -235,6 +244,47 @@ static void a_sites_file_reads_and_what_could_reach_a_command_line_is_refused(vo
                          ERR_INVALID);
 }
 
+static bool has_finding(const struct slurm_findings *findings, enum slurm_verdict verdict,
+                        const char *part)
+{
+    for (uint32_t i = 0; i < findings->count; i++)
+        if (findings->items[i].verdict == verdict && strstr(findings->items[i].text, part) != NULL)
+            return true;
+    return false;
+}
+
+static void a_cluster_that_can_lend_is_told_from_one_that_cannot(void **state)
+{
+    struct slurm_findings findings;
+    struct slice surplus = SLICE_LITERAL("surplus");
+    const struct slurm_config config = {.partitions = {&surplus, 1}};
+    struct slice good = SLICE_LITERAL(
+        "SLURM_VERSION = 22.05.8\nPreemptType = preempt/partition_prio\nPreemptMode = REQUEUE\n"
+        "KillWait = 5 sec\nProctrackType = proctrack/cgroup\nTaskPlugin = "
+        "task/affinity,task/cgroup\n"
+        "SelectType = select/cons_tres\n");
+    struct slice parts =
+        SLICE_LITERAL("PartitionName=owner PriorityTier=10 PreemptMode=OFF State=UP\n"
+                      "PartitionName=surplus PriorityTier=1 PreemptMode=REQUEUE DefaultTime=NONE "
+                      "MaxTime=UNLIMITED "
+                      "State=UP\n");
+    (void)state;
+    slurm_check_settings(&config, good, parts, &findings);
+    for (uint32_t i = 0; i < findings.count; i++)
+        assert_int_equal(findings.items[i].verdict, SLURM_GOOD);
+    slurm_check_settings(&config, SLICE_LITERAL("SLURM_VERSION = 21.08\nPreemptMode = OFF\n"),
+                         SLICE_LITERAL("PartitionName=surplus PriorityTier=1 PreemptMode=SUSPEND "
+                                       "State=DOWN\n"),
+                         &findings);
+    assert_true(has_finding(&findings, SLURM_MUST, "22.05 or newer"));
+    assert_true(has_finding(&findings, SLURM_MUST, "PreemptType=preempt/partition_prio"));
+    assert_true(has_finding(&findings, SLURM_MUST, "suspends"));
+    assert_true(has_finding(&findings, SLURM_MUST, "State=UP"));
+    assert_true(has_finding(&findings, SLURM_ADVICE, "proctrack/cgroup"));
+    slurm_check_settings(&config, good, SLICE_LITERAL("PartitionName=owner\n"), &findings);
+    assert_true(has_finding(&findings, SLURM_MUST, "there is no partition surplus"));
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -246,6 +296,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(gres_reads_with_and_without_type_and_place),
         cmocka_unit_test(lists_of_hosts_are_told_one_by_one),
         cmocka_unit_test(settings_of_the_cluster_are_found_by_their_whole_name),
+        cmocka_unit_test(a_cluster_that_can_lend_is_told_from_one_that_cannot),
         cmocka_unit_test(a_sites_file_reads_and_what_could_reach_a_command_line_is_refused),
     };
     golden = argc > 1 ? argv[1] : ".";
