@@ -303,6 +303,7 @@ static enum err make_host_driver(struct agent *agent, const char *site_name, str
         .ignores_foreign_load = options->ignores_foreign_load,
         .has_host_network = options->has_host_network,
         .read_only_paths = options->read_only_paths,
+        .images = site->images,
         .gate_limit = options->settings.gate_limit,
     };
     return host_driver_create(agent->loop, &settings, &DRIVER_EVENTS, agent, fault, &agent->driver);

@@ -184,7 +184,7 @@ static enum err get_chunk(void *context, const struct manifest_chunk *chunk, voi
 static enum err make_rank(struct prepare *prepare, const struct source *source, uint32_t rank)
 {
     const struct manifest_source content = {get_chunk, prepare};
-    char path[RUN_PATH_MAX + PATH_MAX_BYTES + RUN_PART_MAX], part[RUN_PART_MAX];
+    char path[RUN_PATH_MAX + PATH_MAX_BYTES + 2 * RUN_PART_MAX], part[RUN_PART_MAX];
     struct manifest manifest = prepare->manifest;
     (void)snprintf(path, sizeof(path), "%s/rank-%u/work%s%s", prepare->folder, rank,
                    source->below[0] != '\0' ? "/" : "", source->below);

@@ -36,6 +36,8 @@ static const struct flag AGENT_FLAGS[] = {
      "capacity is what the nodes declare (several sites on one machine)"},
     {"read-only", 0, FLAG_LIST, "PATH",
      "another folder of this machine that programs may read; repeat"},
+    {"images", 0, FLAG_LIST, "PREFIX",
+     "container images that begin so may run here, by podman: registry.example/team/; repeat"},
     {"ready-fd", 0, FLAG_NUMBER, "FD", "write \"ready SITE_ID\" to this descriptor"},
 };
 
@@ -44,6 +46,7 @@ struct agent_texts {
     struct site_node nodes[NODES_MAX];
     struct site_ask asks[SITE_ASKS_MAX];
     struct slice read_only[CLI_LIST_MAX];
+    struct slice images[CLI_LIST_MAX];
     struct slurm_config slurm;
 };
 
@@ -104,6 +107,10 @@ static int agent_nodes(struct cli *cli, struct agent_texts *texts, struct site *
         else
             site->ask_count++;
     }
+    const struct flag_value *images = cli_flag(cli, "images");
+    for (uint32_t i = 0; i < images->list_count; i++)
+        texts->images[i] = slice_of(images->list[i]);
+    site->images = (struct text_list){texts->images, images->list_count};
     site->nodes = texts->nodes;
     site->node_count = nodes->list_count;
     site->asks = texts->asks;

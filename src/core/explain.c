@@ -64,7 +64,7 @@ void place_line_sentence(const struct place_site_line *line, struct buffer *out)
                       SLICE_ARG(line->detail));
         return;
     case FILTER_IMAGE:
-        buffer_printf(out, "it runs no container images (%.*s)", SLICE_ARG(line->detail));
+        buffer_printf(out, "it does not run the container image %.*s", SLICE_ARG(line->detail));
         return;
     case FILTER_DATA:
         buffer_printf(out, "dataset %.*s may not be read in its jurisdiction",

@@ -120,6 +120,7 @@ struct host_settings {
     bool ignores_foreign_load; /* capacity is what the nodes declare (several sites, one machine) */
     bool has_host_network;     /* the operator's word: programs share the host's network */
     struct text_list read_only_paths; /* further host folders that programs see, read-only */
+    struct text_list images;          /* container images that begin so are run; empty: none */
     /* 0: the defaults of HOST_…; the gate's limit is the server's word at each submit's time */
     struct span_ms gate_limit, ask_every, renew_every, report_every, report_limit, kill_time;
     uint64_t disk_reserve_bytes; /* an attempt that writes is stopped below it; 0: the default */

@@ -165,10 +165,38 @@ static enum err start_supervisor(struct host_call *call, uint32_t rank, struct f
     return ERR_OK;
 }
 
+static void run_image(void *context)
+{
+    struct host_call *call = context;
+    if (image_open(call->image_name, &call->image, call->why) == ERR_OK)
+        return;
+    call->answer.kind = DRIVE_REJECTED;
+    call->answer.outcome = OUTCOME_BAD_ENVIRONMENT;
+}
+
+static void on_image(void *context);
+
+/* Pulling takes minutes: others' calls do not wait behind it. */
+static void image_start(struct host_call *call)
+{
+    struct host *host = call->host;
+    enum err err = ERR_OK;
+    if (host->image_worker == NULL)
+        err = worker_create(host->loop, "lq-image", HOST_CALLS_MAX, &host->image_worker);
+    if (err == ERR_OK)
+        err = worker_submit(host->image_worker, run_image, on_image, call);
+    if (err != ERR_OK)
+        call_busy(call);
+}
+
 static void on_prepared(void *context)
 {
     struct host_call *call = context;
     struct fault fault = {0};
+    if (call->answer.kind == DRIVE_ACCEPTED && call->wants_image) {
+        image_start(call);
+        return;
+    }
     for (uint32_t rank = 0; call->answer.kind == DRIVE_ACCEPTED && rank < call->nodes; rank++) {
         enum err code = start_supervisor(call, rank, &fault);
         if (code == ERR_OK)
@@ -186,6 +214,15 @@ static void on_prepared(void *context)
 static void run_prepare(void *context)
 {
     host_launch_prepare(context);
+}
+
+static void on_image(void *context)
+{
+    struct host_call *call = context;
+    if (call->answer.kind == DRIVE_ACCEPTED)
+        call_start(call, run_prepare, on_prepared);
+    else
+        call_answer(call);
 }
 
 /* A submit of that name is under way, or its supervisor on the way to its lock. */
@@ -405,6 +442,7 @@ static void host_destroy(struct driver *driver)
 {
     struct host *host = host_of(driver);
     host->events = NULL;
+    worker_destroy(host->image_worker);
     worker_destroy(host->worker);
     while (host->calls != NULL)
         host_call_free(host->calls);
@@ -456,7 +494,8 @@ static enum err copy_settings(struct host *host, const struct host_settings *set
     if (settings->state_dir[0] != '/' || settings->node_count == 0 ||
         settings->node_count > SITE_NODES_MAX || host->argv_count == 0 ||
         host->argv_count > SUPERVISE_ARGS_MAX ||
-        settings->read_only_paths.count > SUPERVISE_READ_ONLY_MAX)
+        settings->read_only_paths.count > SUPERVISE_READ_ONLY_MAX ||
+        settings->images.count > SITE_IMAGES_MAX)
         return fault_set(fault, ERR_INVALID, NULL,
                          "a host driver needs an absolute state folder, 1 to %d nodes and the "
                          "supervisor's command",
@@ -464,8 +503,12 @@ static enum err copy_settings(struct host *host, const struct host_settings *set
     const char **argv = arena_array(&host->arena, host->argv_count + 1, sizeof(*argv));
     struct slice *paths =
         arena_array(&host->arena, settings->read_only_paths.count + 1, sizeof(*paths));
-    if (argv == NULL || paths == NULL)
+    struct slice *images = arena_array(&host->arena, settings->images.count + 1, sizeof(*images));
+    if (argv == NULL || paths == NULL || images == NULL)
         return ERR_NO_MEMORY;
+    for (uint32_t i = 0; i < settings->images.count; i++)
+        images[i] = arena_copy(&host->arena, settings->images.items[i]);
+    host->settings.images.items = images;
     for (uint32_t i = 0; i < host->argv_count; i++)
         argv[i] = arena_text(&host->arena, slice_of(settings->supervise_argv[i]));
     for (uint32_t i = 0; i < settings->read_only_paths.count; i++)

@@ -33,6 +33,12 @@ static enum err check_host(struct host_launch *launch)
             &launch->base, OUTCOME_REFUSED,
             "the job names a container image, and this site runs none; leave `image` out "
             "or place the job elsewhere");
+    if (launch->base.variant->image.len != 0) {
+        const struct site allowed = {.images = launch->host->settings.images};
+        if (!site_allows_image(&allowed, launch->base.variant->image))
+            return launch_refuse(&launch->base, OUTCOME_REFUSED,
+                                 "the operator does not allow the job's container image here");
+    }
     return launch_check_places(&launch->base);
 }
 
@@ -105,6 +111,8 @@ static enum err fill_sandbox(const struct host_launch *launch, uint32_t rank,
         settings->disk_reserve_bytes != 0 ? settings->disk_reserve_bytes : HOST_DISK_RESERVE_BYTES;
     doc->log_bytes_max =
         settings->log_bytes_max != 0 ? settings->log_bytes_max : HOST_LOG_BYTES_MAX;
+    if (launch->call->image.root[0] != '\0')
+        doc->root = slice_of(launch->call->image.root);
     doc->has_setup = launch->base.variant->setup.len != 0;
     doc->devices = launch->devices;
     doc->read_only = settings->read_only_paths;
@@ -172,7 +180,12 @@ static enum err prepare(struct host_launch *launch)
     enum err code = launch_read(&launch->base, &call->answer.token, call->order);
     if (code == ERR_OK)
         code = check_host(launch);
-    return code == ERR_OK ? write_ranks(launch) : code;
+    if (code != ERR_OK)
+        return code;
+    launch->call->wants_image =
+        launch->base.variant->image.len != 0 && launch->call->image.root[0] == '\0';
+    launch->call->image_name = launch->base.variant->image; /* in the call's arena */
+    return launch->call->wants_image ? ERR_OK : write_ranks(launch);
 }
 
 void host_launch_prepare(struct host_call *call)
@@ -201,5 +214,5 @@ void host_launch_prepare(struct host_call *call)
     call->answer.kind = DRIVE_ACCEPTED;
     call->answer.incarnation = call->incarnation;
     call->secret = launch.base.order.secret;
-    call->nodes = launch.base.order.nodes;
+    call->nodes = call->wants_image ? 0 : launch.base.order.nodes;
 }

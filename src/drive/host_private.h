@@ -4,6 +4,7 @@
 
 #include "drive/cgroup.h"
 #include "drive/driver_private.h"
+#include "drive/image.h"
 #include "drive/supervise_doc.h"
 #include "port/loop.h"
 
@@ -42,6 +43,7 @@ struct host {
     uint32_t argv_count;
     struct span_ms gate_limit;
     struct worker *worker;
+    struct worker *image_worker; /* made when first needed: pulling takes minutes */
     char bwrap[PATH_MAX_BYTES];
     bool is_root, has_nested_userns, has_gang_network;
     struct cgroup site_group;
@@ -70,6 +72,9 @@ struct host_call { /* belongs to the worker between submit and done */
     /* submit */
     struct slice order;
     struct span_ms gate_limit;
+    bool wants_image; /* the launch waits for it: submit again with `image` filled */
+    struct slice image_name;
+    struct image image;
     struct slice secret;
     uint32_t nodes;
     /* inspect, kill */

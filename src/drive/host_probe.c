@@ -109,10 +109,21 @@ static void probe_network(struct host *host)
                                         "one of their own");
 }
 
+static void probe_images(struct host *host)
+{
+    struct driver_traits *traits = &host->base.traits;
+    char why[IMAGE_WHY_MAX] = "the operator named none";
+    if (host->settings.images.count > 0 && !host->is_root)
+        (void)snprintf(why, sizeof(why), "only root can mount them");
+    else if (host->settings.images.count > 0)
+        traits->has_images = image_probe(why) == ERR_OK;
+    if (!traits->has_images)
+        driver_note(traits, "container images are not run here: %.180s", why);
+}
+
 void host_probe(struct host *host)
 {
     probe_sandbox(host);
     probe_network(host);
-    driver_note(&host->base.traits, "container images are not run here: jobs with `image` are "
-                                    "refused");
+    probe_images(host);
 }

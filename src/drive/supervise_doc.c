@@ -95,6 +95,7 @@ enum err supervise_doc_encode(const struct supervise_doc *doc, struct buffer *ou
                   doc->has_engine_devices ? runtime_name(doc->runtime) : "");
     put_list(&writer, "devices", &doc->devices);
     put_list(&writer, "read_only", &doc->read_only);
+    json_put_string(&writer, "root", doc->root.data != NULL ? doc->root : slice_of(""));
     json_key(&writer, "envs");
     json_begin_array(&writer);
     for (uint32_t i = 0; i < doc->env_count; i++) {
@@ -230,6 +231,15 @@ static enum err get_engine_devices(struct json_value root, struct supervise_doc 
                                     "is no runtime's name");
 }
 
+/* Left out by an agent of before. */
+static enum err get_root(struct json_value root, struct arena *arena, struct supervise_doc *doc,
+                         struct fault *fault)
+{
+    if (json_is_missing(json_object_get(root, "root")))
+        return ERR_OK;
+    return get_text(root, "root", SUPERVISE_PATH_MAX, arena, &doc->root, fault);
+}
+
 static enum err get_sandbox(struct json_value root, struct arena *arena, struct supervise_doc *doc,
                             struct fault *fault)
 {
@@ -247,6 +257,8 @@ static enum err get_sandbox(struct json_value root, struct arena *arena, struct 
         code = json_get_bool(root, "has_nested_userns", &doc->has_nested_userns, fault);
     if (code == ERR_OK)
         code = get_text(root, "bwrap", SUPERVISE_PATH_MAX, arena, &doc->bwrap, fault);
+    if (code == ERR_OK)
+        code = get_root(root, arena, doc, fault);
     if (code == ERR_OK)
         code = json_get_u64(root, "scratch_bytes", 1, UINT64_MAX, &doc->scratch_bytes, fault);
     if (code == ERR_OK)

@@ -152,6 +152,27 @@ static enum err check_nodes(const struct site *site, struct fault *fault)
     return ERR_OK;
 }
 
+bool site_allows_image(const struct site *site, struct slice image)
+{
+    for (uint32_t i = 0; i < site->images.count; i++)
+        if (slice_has_prefix(image, site->images.items[i]))
+            return true;
+    return false;
+}
+
+/* An empty prefix would be every image. */
+static enum err check_images(const struct site *site, struct fault *fault)
+{
+    if (site->images.count > SITE_IMAGES_MAX)
+        return fault_set(fault, ERR_LIMIT, "images", "at most %d", SITE_IMAGES_MAX);
+    for (uint32_t i = 0; i < site->images.count; i++) {
+        enum err err = text_line_check(site->images.items[i], JOB_IMAGE_MAX, "images", fault);
+        if (err != ERR_OK)
+            return err;
+    }
+    return ERR_OK;
+}
+
 enum err site_check(const struct site *site, struct fault *fault)
 {
     enum err err;
@@ -170,7 +191,7 @@ enum err site_check(const struct site *site, struct fault *fault)
     if (site->jurisdiction.len > 0 &&
         (err = jurisdiction_check(site->jurisdiction, "jurisdiction", fault)) != ERR_OK)
         return err;
-    if ((err = check_asks(site, fault)) != ERR_OK)
+    if ((err = check_asks(site, fault)) != ERR_OK || (err = check_images(site, fault)) != ERR_OK)
         return err;
     return check_nodes(site, fault);
 }

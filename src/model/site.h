@@ -87,9 +87,14 @@ struct site {
     struct maybe_money ask_per_cpu_hour; /* one core, one hour */
     bool ask_includes_energy;
     struct origin ask_origin;
+    struct text_list images; /* container images that begin so may run there; empty: none */
     const struct site_node *nodes;
     uint32_t node_count;
 };
+enum { SITE_IMAGES_MAX = 32 };
+
+/* May that container image run at the site? */
+bool site_allows_image(const struct site *site, struct slice image);
 
 /* Nodes of one site that are alike but for the name, in the site's order. */
 struct pool {

@@ -38,7 +38,7 @@ enum place_filter {
     FILTER_AVOID,    /* it just failed this job */
     FILTER_RESTORE,  /* the checkpoint cannot be restored there (runtime, world size, jurisdiction)
                       */
-    FILTER_IMAGE,    /* the variant names a container image, which no engine here runs */
+    FILTER_IMAGE,    /* the variant names a container image, which the site does not run */
     FILTER_DATA,     /* a dataset of the job may not be read in its jurisdiction */
     FILTER_NO_PRICE, /* its ask is not known */
     FILTER_BUDGET,

@@ -167,8 +167,8 @@ enum err placer_check(struct placer *placer, const struct place_job *job, struct
     }
     if (closest.filter == FILTER_IMAGE)
         return fault_set(fault, ERR_INVALID, "image",
-                         "no site runs container images (\"%.*s\"): leave `image` out, or add a "
-                         "variant without one",
+                         "no site runs the container image \"%.*s\" (sites name what they run: lq "
+                         "agent --images); leave `image` out, or add a variant without one",
                          SLICE_ARG(closest.detail));
     return fault_set(fault, ERR_INVALID, "resources",
                      "no site could ever run this job: nearest is %.*s, removed by \"%s\" "

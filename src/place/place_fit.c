@@ -194,7 +194,8 @@ enum place_filter place_filter_static(struct placer *placer, const struct place_
     if (filter == FILTER_NONE && job->spec->placement.provenance == PROVENANCE_DOMESTIC_ONLY &&
         (variant->runtime == RUNTIME_CUDA || variant->runtime == RUNTIME_ROCM))
         filter = removed(line, FILTER_PROVENANCE, slice_of(runtime_name(variant->runtime)), 0, 0);
-    if (filter == FILTER_NONE && variant->image.len > 0)
+    if (filter == FILTER_NONE && variant->image.len > 0 &&
+        !site_allows_image(&site->site, variant->image))
         filter = removed(line, FILTER_IMAGE, variant->image, 0, 0);
     return filter;
 }

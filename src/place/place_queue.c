@@ -140,7 +140,7 @@ static void key_write(struct buffer *key, const struct place_job *job)
         key_u64(key, (uint64_t)spec->variants[v].runtime);
         key_u64(key, spec->variants[v].accelerators);
         key_text(key, spec->variants[v].accelerator);
-        key_u64(key, spec->variants[v].image.len > 0);
+        key_text(key, spec->variants[v].image);
     }
     key_placement(key, &spec->placement);
     key_inputs(key, spec);

@@ -173,6 +173,12 @@ static enum err site_copy(struct placer *placer, const struct site *site, struct
         asks[i] = (struct site_ask){arena_copy(&out->arena, site->asks[i].accelerator),
                                     site->asks[i].per_hour};
     out->site.asks = asks;
+    struct slice *images = arena_array(&out->arena, site->images.count + 1, sizeof(*images));
+    if (images == NULL)
+        return ERR_NO_MEMORY;
+    for (uint32_t i = 0; i < site->images.count; i++)
+        images[i] = arena_copy(&out->arena, site->images.items[i]);
+    out->site.images.items = images;
     out->site.nodes = NULL;
     out->node_count = site->node_count;
     for (uint32_t i = 0; i < site->node_count; i++) {

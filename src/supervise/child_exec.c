@@ -79,11 +79,13 @@ static enum err folder_path(int fd, char out[CHILD_EXEC_PATH_MAX])
 static enum err make_args(struct child_exec *exec, struct fault *fault)
 {
     char work[CHILD_EXEC_PATH_MAX], scratch[CHILD_EXEC_PATH_MAX], script[CHILD_EXEC_PATH_MAX];
+    char root[CHILD_EXEC_PATH_MAX] = "";
     enum err code = ERR_OK;
     if (exec->stage != NULL) {
         (void)snprintf(work, sizeof(work), "%s/work", exec->stage);
         (void)snprintf(scratch, sizeof(scratch), "%s/scratch", exec->stage);
         (void)snprintf(script, sizeof(script), "%s/script", exec->stage);
+        (void)snprintf(root, sizeof(root), "%s/root", exec->stage);
     } else {
         code = folder_path(exec->work, work);
         if (code == ERR_OK)
@@ -97,6 +99,8 @@ static enum err make_args(struct child_exec *exec, struct fault *fault)
         .work = work,
         .scratch = scratch,
         .script = script,
+        .root = exec->root >= 0 ? root : NULL,
+        .root_fd = exec->root,
         .passwd_fd = exec->passwd,
         .group_fd = exec->group_file,
         .filter_fd = exec->filter,
@@ -138,6 +142,7 @@ enum err child_exec_prepare(struct child_exec *exec, const struct child *child, 
                                 .folder = child->folder,
                                 .work = child->work,
                                 .scratch = child->scratch,
+                                .root = -1,
                                 .args = -1,
                                 .filter = filter_file(),
                                 .net = child->net,
@@ -156,12 +161,20 @@ enum err child_exec_prepare(struct child_exec *exec, const struct child *child, 
             return fault_set(fault, ERR_UNSUPPORTED, NULL,
                              "none of /mnt, /media, /srv and /tmp can hold the sandbox's folders");
     }
+    if (child->doc->root.len != 0) {
+        if (exec->stage != NULL)
+            exec->root = open(child->doc->root.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (exec->root < 0)
+            return fault_set(fault, ERR_NOT_FOUND, NULL,
+                             "the image's file system is not there, or we are not root");
+    }
     return make_args(exec, fault);
 }
 
 void child_exec_discard(struct child_exec *exec)
 {
-    int fds[] = {exec->script, exec->args, exec->passwd, exec->group_file, exec->filter};
+    int fds[] = {exec->script, exec->root,       exec->args,
+                 exec->passwd, exec->group_file, exec->filter};
     for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
         if (fds[i] >= 0)
             (void)close(fds[i]);
@@ -222,11 +235,16 @@ static void make_stage(const struct child_exec *exec)
         give_up(exec, "a view of the file systems of its own");
     /* Descriptors from before belong to the old view and cannot be shown in this one. */
     int folder = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int root = exec->root < 0 ? -1 : open(exec->doc->root.data, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (exec->root >= 0 && root < 0)
+        give_up(exec, "the image's file system");
     int work = openat(folder, "work", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     int scratch = openat(folder, "scratch", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     int script = openat(folder, "script", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (mount("lingqu", exec->stage, "tmpfs", MS_NOSUID | MS_NODEV, options) != 0)
         give_up(exec, exec->stage);
+    if (root >= 0)
+        show_folder(exec, "root", root);
     show_folder(exec, "work", work);
     show_folder(exec, "scratch", scratch);
     show_folder(exec, "script", script);

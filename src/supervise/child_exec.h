@@ -13,6 +13,7 @@ struct child_exec {
     const struct supervise_doc *doc;
     const struct cgroup *group;
     int folder, work, scratch, script;    /* folders; script is ours to close */
+    int root;                             /* of an image; ours; -1: the host's own */
     int args, passwd, group_file, filter; /* memory files that bubblewrap reads; ours */
     int net;                              /* the gang's network; borrowed; -1: none */
     int output, status;                   /* borrowed */

@@ -1,10 +1,13 @@
 #include "supervise/sandbox.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LINK_TARGET_MAX = 256 };
+enum { LINK_TARGET_MAX = 256, SANDBOX_PATH_MAX = 4096 };
 
 static void arg(struct buffer *out, const char *text)
 {
@@ -70,6 +73,76 @@ static void root_folders(struct buffer *out)
     }
 }
 
+static bool is_ours(const char *name)
+{
+    static const char *const names[] = {".", "..", "proc", "sys", "dev", "tmp", "job", "lq", "etc"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool is_account_file(const char *name)
+{
+    return strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strcmp(name, "passwd") == 0 ||
+           strcmp(name, "group") == 0;
+}
+
+/* Each entry of an image's folder at the same place inside: links as links, so that they lead
+ * nowhere but inside; the rest read-only. Devices do not open and set-user-id means nothing there
+ * (bubblewrap binds without either). */
+static enum err image_folder(int folder, const char *path, const char *inside,
+                             bool (*is_left_out)(const char *name), struct buffer *out)
+{
+    char from[SANDBOX_PATH_MAX], to[SANDBOX_PATH_MAX], target[SANDBOX_PATH_MAX];
+    int fd = dup(folder);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *entry;
+    if (dir == NULL) {
+        if (fd >= 0)
+            (void)close(fd);
+        return ERR_IO;
+    }
+    rewinddir(dir);
+    while ((entry = readdir(dir)) != NULL) {
+        struct stat info;
+        if (is_left_out(entry->d_name) ||
+            fstatat(folder, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0)
+            continue;
+        int from_len = snprintf(from, sizeof(from), "%s/%s", path, entry->d_name);
+        int to_len = snprintf(to, sizeof(to), "%s/%s", inside, entry->d_name);
+        if (from_len <= 0 || to_len <= 0 || (size_t)from_len >= sizeof(from) ||
+            (size_t)to_len >= sizeof(to))
+            continue;
+        ssize_t len = S_ISLNK(info.st_mode)
+                          ? readlinkat(folder, entry->d_name, target, sizeof(target) - 1)
+                          : 0;
+        if (len > 0) {
+            target[len] = '\0';
+            args3(out, "--symlink", target, to);
+        } else if (S_ISDIR(info.st_mode) || S_ISREG(info.st_mode)) {
+            args3(out, "--ro-bind", from, to);
+        }
+    }
+    (void)closedir(dir);
+    return buffer_status(out);
+}
+
+static enum err image_root(const struct sandbox_places *places, struct buffer *out)
+{
+    char path[SANDBOX_PATH_MAX];
+    enum err err = image_folder(places->root_fd, places->root, "", is_ours, out);
+    int etc = openat(places->root_fd, "etc", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    arg(out, "--dir");
+    arg(out, "/etc");
+    if (err != ERR_OK || etc < 0)
+        return err;
+    (void)snprintf(path, sizeof(path), "%s/etc", places->root);
+    err = image_folder(etc, path, "/etc", is_account_file, out);
+    (void)close(etc);
+    return err;
+}
+
 /* What programs need of /etc to find libraries, time zones, certificates and names; no accounts. */
 static void etc_files(const struct sandbox_places *places, struct buffer *out)
 {
@@ -82,7 +155,7 @@ static void etc_files(const struct sandbox_places *places, struct buffer *out)
         "/etc/ssl/openssl.cnf", "/etc/timezone",        "/etc/ascend_install.info",
     };
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
-        if (access(files[i], F_OK) == 0)
+        if (places->root == NULL && access(files[i], F_OK) == 0)
             args3(out, "--ro-bind-try", files[i], files[i]);
     arg(out, "--file");
     arg_number(out, (uint64_t)places->passwd_fd);
@@ -155,7 +228,13 @@ enum err sandbox_args(const struct supervise_doc *doc, const struct sandbox_plac
                       struct buffer *out)
 {
     namespaces(doc, out);
-    root_folders(out);
+    if (places->root != NULL) {
+        enum err err = image_root(places, out);
+        if (err != ERR_OK)
+            return err;
+    } else {
+        root_folders(out);
+    }
     args3(out, "--proc", "/proc", "--perms");
     arg(out, "0755");
     arg(out, "--dir");

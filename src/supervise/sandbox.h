@@ -11,6 +11,8 @@ enum { SANDBOX_ARGS_BYTES_MAX = 1 << 20 };
 
 struct sandbox_places { /* paths as seen by bubblewrap */
     const char *work, *scratch, *script;
+    const char *root;        /* of an image; NULL: the host's own folders */
+    int root_fd;             /* the same, open; -1 */
     int passwd_fd, group_fd; /* what becomes /etc/passwd and /etc/group; read by bubblewrap */
     int filter_fd;           /* of system calls; read by bubblewrap */
     bool has_setup, is_setup_direct, is_run_direct; /* direct: the script begins with "#!" */

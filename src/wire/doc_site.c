@@ -23,6 +23,7 @@ static const char *const SITE_KEYS[] = {
     "ask_source",
     "ask_is_example",
     "ask_includes_energy",
+    "images",
 };
 static const char *const NODE_KEYS[] = {"name",    "cpus",         "memory", "scratch",
                                         "runtime", "accelerators", "count"};
@@ -237,6 +238,7 @@ enum err doc_read_site(struct json_value value, const struct doc_terms *terms, s
     value_opt_choice(&reader, "state", SITE_STATE_WORDS, SITE_STATE_COUNT_, &state);
     value_opt_string(&reader, "jurisdiction", NAME_MAX, &site.jurisdiction);
     read_asks(&reader, terms, &site);
+    value_opt_list(&reader, "images", SITE_IMAGES_MAX, JOB_IMAGE_MAX, &site.images);
     read_nodes(&reader, terms, &site);
     site.tier = (enum site_tier)tier;
     site.engine = (enum engine_kind)engine;
@@ -308,6 +310,7 @@ void doc_encode_site(const struct site *site, struct json_writer *writer)
     json_put_text(writer, "state", site_state_name(site->state));
     value_put_text(writer, "jurisdiction", site->jurisdiction);
     put_asks(site, writer);
+    value_put_list(writer, "images", &site->images);
     json_key(writer, "nodes");
     json_begin_array(writer);
     for (uint32_t i = 0; i < site->node_count; i++)

@@ -260,7 +260,7 @@ def test_a_job_that_only_an_image_can_run_is_refused_at_submit_and_one_with_a_ch
     job = {"name": "boxed", "run": "echo ran bare", "resources": {"cpus": 1}}
     answer = net.admin.post("/v1/jobs", {**job, "image": "registry.example/a:b"})
     assert answer.status == 422, answer
-    assert "no site runs container images" in answer.json()["detail"], answer.json()
+    assert "no site runs the container image" in answer.json()["detail"], answer.json()
     chosen = net.submit("echo ran bare", name="choice", variants=[
         {"runtime": "cuda", "accelerators": 1, "image": "registry.example/a:b"}, {"runtime": "cpu"}])
     assert net.wait_job(chosen)["state"] == "succeeded", net.about(chosen)

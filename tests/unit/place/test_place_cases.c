@@ -147,26 +147,21 @@ static void a_dataset_is_read_in_its_jurisdiction_and_costs_nothing_at_its_homes
 {
     struct net n;
     struct arena arena;
-    struct fault fault = {0};
     struct place_explanation e;
     const struct slice home = SLICE_LITERAL("a");
     struct job_input input = {.path = SLICE_LITERAL("datasets/x"),
                               .dataset = SLICE_LITERAL("x"),
                               .size_bytes = UINT64_C(3600) * 125000000, /* an hour at 1 Gbit/s */
                               .jurisdiction = SLICE_LITERAL("XX")};
-    struct policy policy;
+    const struct policy policy = {.time_value_per_hour[PRIORITY_STANDARD] = {5000000}};
     struct job_spec spec = spec_of(1, 1000);
     (void)state;
     net_init(&n);
     arena_init(&arena, 1 << 20);
-    policy_default(&policy);
-    policy.time_value_per_hour[PRIORITY_STANDARD] = (struct money){5000000};
     assert_int_equal(placer_policy_put(n.placer, &policy), ERR_OK);
     spec.priority = PRIORITY_STANDARD;
-    spec.inputs = &input;
-    spec.input_count = 1;
+    spec.inputs = &input, spec.input_count = 1;
     struct place_job job = job_of(&n, &spec);
-    assert_int_equal(placer_check(n.placer, &job, &fault), ERR_INVALID);
     assert_int_equal(placer_dry_run(n.placer, &job, n.now, &arena, &e), ERR_OK);
     assert_int_equal(e.lines[0].filter, FILTER_DATA);
     input.jurisdiction = SLICE_LITERAL("CN");
@@ -192,7 +187,7 @@ static void chips(struct net *n)
     assert_int_equal(placer_site_put(n->placer, &n->site, true), ERR_OK);
 }
 
-/* No engine runs images; a job of such variants alone could wait for ever. */
+/* A job that no site may run could wait for ever. */
 static void a_variant_with_an_image_is_refused_or_another_one_is_taken(void **state)
 {
     struct net n;
@@ -209,12 +204,18 @@ static void a_variant_with_an_image_is_refused_or_another_one_is_taken(void **st
     struct place_job job = job_of(&n, &spec);
     assert_int_equal(placer_check(n.placer, &job, &fault), ERR_INVALID);
     assert_string_equal(fault.field, "image");
-    assert_non_null(strstr(fault.message, "no site runs container images"));
+    assert_non_null(strstr(fault.message, "no site runs the container image"));
     variants[1].image = (struct slice){0};
     assert_int_equal(placer_check(n.placer, &job, NULL), ERR_OK);
     (void)submit(&n, &spec);
     assert_true(propose(&n, &d));
     assert_int_equal(d.variant, 1);
+    const struct slice prefix = SLICE_LITERAL("a/b");
+    n.site.images = (struct text_list){&prefix, 1};
+    assert_int_equal(placer_site_put(n.placer, &n.site, true), ERR_OK);
+    (void)submit(&n, &spec);
+    assert_true(propose(&n, &d));
+    assert_int_equal(d.variant, 0);
     net_deinit(&n);
 }
 

@@ -74,6 +74,7 @@ static bool network_example(enum doc_kind kind, struct doc_value *out)
             .ask_per_cpu_hour = MAYBE_MONEY(((struct money){40000})),
             .ask_includes_energy = false,
             .ask_origin = {SLICE_LITERAL("a letter"), true},
+            .images = {TEXTS, 2},
             .nodes = NODES,
             .node_count = 2,
         };
