@@ -8,9 +8,16 @@
 #include "base/map.h"
 #include "base/random.h"
 
-/* More rounds: less noise, more time. A round is longer than any node takes jobs, so that it ends
- * with the node full for nearly everything. */
-enum { ROUNDS = 24, ROUND_JOBS = 128, VALUE_SEED = 1, STATES_MAX = 1 << 20 };
+/* More rounds: less noise, more time. Where devices are scarce a round is what one node can choose
+ * from; where cores are, it is longer than any node takes jobs, so that it ends with the node full
+ * for nearly everything. */
+enum {
+    ROUNDS = 24,
+    CHOSEN_JOBS = 32,
+    RANDOM_JOBS = 128,
+    VALUE_SEED = 1,
+    STATES_MAX = 1 << 20,
+};
 
 struct draw {
     int64_t cpu_milli, memory_mib;
@@ -19,7 +26,9 @@ struct draw {
 };
 
 struct value {
-    struct draw *draws; /* ROUNDS of ROUND_JOBS; NULL: no mix yet */
+    struct draw *draws; /* ROUNDS of round_jobs; NULL: no mix yet */
+    size_t round_jobs;
+    int64_t cpu_milli_min; /* of all draws with devices: with less a node is done */
     struct u64map states;
 };
 
@@ -78,41 +87,86 @@ void value_destroy(struct value *value)
     free(value);
 }
 
-/* Every ROUNDS * ROUND_JOBS-th part of the mix gives one job (systematic sampling: the rounds
- * together are the mix, not a sample of it); the order is random. */
-enum err value_mix(struct value *value, const struct value_shape *shapes, const uint64_t *weights,
-                   size_t count)
+/* Every draw_count-th part of the mix gives one job (systematic sampling: the rounds together are
+ * the mix, not a sample of it); the order is random. */
+static void draw_mix(struct draw *draws, size_t draw_count, const struct value_shape *shapes,
+                     const uint64_t *weights, size_t count)
 {
-    enum { DRAWS = ROUNDS * ROUND_JOBS };
-    struct draw *draws = calloc(DRAWS, sizeof(*draws));
     struct random random;
     uint64_t total = 0, seen = 0;
     size_t at = 0;
 
-    if (draws == NULL)
-        return ERR_NO_MEMORY;
     for (size_t i = 0; i < count; i++)
         total += weights[i];
-    ASSERT(total > 0 && total < UINT64_MAX / DRAWS / 2);
+    ASSERT(total > 0 && total < UINT64_MAX / draw_count / 2);
     for (size_t i = 0; i < count; i++) {
         seen += weights[i];
-        for (; at < DRAWS && (2 * at + 1) * total < 2 * DRAWS * seen; at++)
+        for (; at < draw_count && (2 * at + 1) * total < 2 * draw_count * seen; at++)
             draws[at] = (struct draw){.cpu_milli = shapes[i].cpu_milli,
                                       .memory_mib = shapes[i].memory_mib,
                                       .models = shapes[i].models,
                                       .device_count = (uint16_t)shapes[i].device_count,
                                       .device_milli = (uint16_t)shapes[i].device_milli};
     }
-    ASSERT(at == DRAWS);
+    ASSERT(at == draw_count);
     random_init(&random, VALUE_SEED);
-    for (size_t i = DRAWS - 1; i > 0; i--) {
+    for (size_t i = draw_count - 1; i > 0; i--) {
         size_t j = random_below(&random, i + 1);
         struct draw held = draws[i];
         draws[i] = draws[j];
         draws[j] = held;
     }
+}
+
+static uint32_t draw_milli(const struct draw *draw)
+{
+    return (uint32_t)draw->device_count * draw->device_milli;
+}
+
+/* Most devices first; the order of equals stays. */
+static void sort_round(struct draw *draws, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        struct draw held = draws[i];
+        size_t j = i;
+        for (; j > 0 && draw_milli(&draws[j - 1]) < draw_milli(&held); j--)
+            draws[j] = draws[j - 1];
+        draws[j] = held;
+    }
+}
+
+/* Whether the mix asks for more cores a device than there are: then cores run out first. */
+static bool is_short_of_cores(const struct value_shape *shapes, const uint64_t *weights,
+                              size_t count, int64_t cpu_milli_per_device)
+{
+    __int128 cpu_milli = 0, device_milli = 0;
+    for (size_t i = 0; i < count; i++) {
+        cpu_milli += (__int128)shapes[i].cpu_milli * weights[i];
+        device_milli +=
+            (__int128)((uint64_t)shapes[i].device_count * shapes[i].device_milli) * weights[i];
+    }
+    return cpu_milli * VALUE_DEVICE_MILLI > device_milli * cpu_milli_per_device;
+}
+
+enum err value_mix(struct value *value, const struct value_shape *shapes, const uint64_t *weights,
+                   size_t count, int64_t cpu_milli_per_device)
+{
+    bool is_random = is_short_of_cores(shapes, weights, count, cpu_milli_per_device);
+    size_t round_jobs = is_random ? RANDOM_JOBS : CHOSEN_JOBS;
+    struct draw *draws = calloc(ROUNDS * round_jobs, sizeof(*draws));
+
+    if (draws == NULL)
+        return ERR_NO_MEMORY;
+    draw_mix(draws, ROUNDS * round_jobs, shapes, weights, count);
+    value->cpu_milli_min = INT64_MAX;
+    for (size_t i = 0; i < ROUNDS * round_jobs; i++)
+        if (draws[i].device_count > 0 && draws[i].cpu_milli < value->cpu_milli_min)
+            value->cpu_milli_min = draws[i].cpu_milli;
+    for (size_t round = 0; !is_random && round < ROUNDS; round++)
+        sort_round(draws + round * round_jobs, round_jobs);
     free(value->draws);
     value->draws = draws;
+    value->round_jobs = round_jobs;
     u64map_clear(&value->states);
     return ERR_OK;
 }
@@ -136,7 +190,7 @@ static void sort_devices(struct value_node *node)
 }
 
 /* Of a sorted node the free milli after one round. */
-static int64_t fill(struct value_node node, const struct draw *draws)
+static int64_t fill(const struct value *value, struct value_node node, const struct draw *draws)
 {
     int64_t left = 0;
     uint16_t *free_milli = node.free_milli;
@@ -146,8 +200,12 @@ static int64_t fill(struct value_node node, const struct draw *draws)
         left += free_milli[i];
     while (first < count && free_milli[first] == 0)
         first++;
-    for (size_t k = 0; k < ROUND_JOBS && first < count; k++) {
+    for (size_t k = 0; k < value->round_jobs && first < count; k++) {
         const struct draw *draw = &draws[k];
+        if (node.cpu_milli < value->cpu_milli_min)
+            break;
+        if (draw->device_milli > free_milli[count - 1])
+            continue;
         if (draw->cpu_milli > node.cpu_milli || draw->memory_mib > node.memory_mib)
             continue;
         if (draw->device_count > 0) {
@@ -194,7 +252,7 @@ int64_t value_left(struct value *value, const struct value_node *node)
         return left * ROUNDS;
     }
     for (size_t round = 0; round < ROUNDS; round++)
-        left += fill(state, &value->draws[round * ROUND_JOBS]);
+        left += fill(value, state, &value->draws[round * value->round_jobs]);
     if (u64map_count(&value->states) == STATES_MAX)
         u64map_clear(&value->states);
     if (u64map_put(&value->states, key, (void *)(intptr_t)(left + 1)) != ERR_OK)

@@ -11,6 +11,14 @@
  * models need no weights of their own: a node without cores has devices that nobody can fill, and
  * that is what the filling finds. Nothing is known of the jobs to come but the mix they are of.
  *
+ * What a round is depends on what runs out first when all the work of the mix comes to all nodes:
+ * - devices: of the jobs that come, a node gets those that suit it, for the fleet has more nodes
+ *   than one to put each on. A round is a small sample of the mix with the most devices first, so
+ *   that filling by it is close to the best choice of the sample. Jobs without devices come last:
+ *   there are cores for them elsewhere.
+ * - cores (the mix asks for more of them a device than the fleet has): nothing is left to choose
+ *   from. A round is a long sample in random order, jobs without devices among them.
+ *
  * The rounds are drawn once a mix and are the same for every node (common random numbers): two
  * nodes meet the same jobs in the same order, so their difference is much more exact than either.
  *
@@ -61,10 +69,11 @@ struct value;
 
 enum err value_create(struct value **out) LQ_CHECKED; /* an empty mix: all is left over */
 void value_destroy(struct value *value);              /* accepts NULL */
-/* The mix from now on: shape i comes with a share of weights[i] / sum. Same arguments, same rounds.
- * ERR_NO_MEMORY: the mix before stands. */
+/* The mix from now on: shape i comes with a share of weights[i] / sum. `cpu_milli_per_device`: what
+ * the fleet has of cores for each device. Same arguments, same rounds. ERR_NO_MEMORY: the mix
+ * before stands. */
 enum err value_mix(struct value *value, const struct value_shape *shapes, const uint64_t *weights,
-                   size_t count) LQ_CHECKED;
+                   size_t count, int64_t cpu_milli_per_device) LQ_CHECKED;
 /* Milli-devices expected to be left over on the node, times value_scale(). */
 int64_t value_left(struct value *value, const struct value_node *node);
 int64_t value_scale(const struct value *value);

@@ -29,6 +29,7 @@ struct pack {
     struct offer *offers; /* [shape][node]; shapes from CACHED_SHAPES_MAX on are not kept */
     uint64_t *seen;       /* pods arrived of each shape; the prior's behind them */
     struct value_shape *shapes;
+    int64_t cpu_milli_per_device;
     size_t learn_at; /* number of arrivals at which to learn next; SIZE_MAX: never */
 };
 
@@ -92,17 +93,21 @@ static enum err pack_open(struct pack *pack, const struct pack_list *mix)
         return err;
     for (size_t i = 0; i < nodes; i++)
         pack->seats[i] = (struct seat){.node = pack->fleet->nodes[i].whole, .version = 1};
+    for (size_t i = 0; i < nodes; i++)
+        pack->cpu_milli_per_device += pack->fleet->nodes[i].whole.cpu_milli;
+    pack->cpu_milli_per_device /= pack->fleet->device_count;
     memcpy(pack->shapes, pack->arrivals->shapes, shapes * sizeof(*pack->shapes));
     pack->learn_at = SIZE_MAX;
     if (mix != NULL) {
         ASSERT(mix->shape_count == shapes);
         for (size_t i = 0; i < mix->pod_count; i++)
             pack->seen[mix->pods[i].shape_id]++;
-        return value_mix(pack->value, pack->shapes, pack->seen, shapes);
+        return value_mix(pack->value, pack->shapes, pack->seen, shapes, pack->cpu_milli_per_device);
     }
     pack->learn_at = RELEARN_PODS_MIN;
     prior_fill(pack->fleet, pack->shapes + shapes, pack->seen + shapes);
-    return value_mix(pack->value, pack->shapes, pack->seen, shapes + PRIOR_SHAPES);
+    return value_mix(pack->value, pack->shapes, pack->seen, shapes + PRIOR_SHAPES,
+                     pack->cpu_milli_per_device);
 }
 
 static enum err learn(struct pack *pack, size_t arrived)
@@ -111,7 +116,7 @@ static enum err learn(struct pack *pack, size_t arrived)
     for (size_t i = 0; i < pack->fleet->node_count; i++)
         pack->seats[i].version++;
     return value_mix(pack->value, pack->shapes, pack->seen,
-                     pack->arrivals->shape_count + PRIOR_SHAPES);
+                     pack->arrivals->shape_count + PRIOR_SHAPES, pack->cpu_milli_per_device);
 }
 
 static void offer_find(struct pack *pack, const struct seat *seat, const struct value_shape *shape,

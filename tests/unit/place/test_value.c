@@ -13,11 +13,13 @@ static const struct value_shape WHOLE = {1000, 1000, 1, 1000, UINT64_MAX};
 static const struct value_shape HALF = {1000, 1000, 1, 500, UINT64_MAX};
 static const struct value_shape CORES = {4000, 1000, 0, 0, UINT64_MAX};
 
+enum { CPU_PLENTY = 100000 };
+
 static struct value *mix_of(const struct value_shape *shapes, const uint64_t *weights, size_t count)
 {
     struct value *value;
     assert_int_equal(value_create(&value), ERR_OK);
-    assert_int_equal(value_mix(value, shapes, weights, count), ERR_OK);
+    assert_int_equal(value_mix(value, shapes, weights, count, CPU_PLENTY), ERR_OK);
     return value;
 }
 
