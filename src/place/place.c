@@ -44,16 +44,16 @@ struct placer *placer_create(void)
     vector_init(&placer->links, sizeof(struct place_link *), PLACE_LINKS_MAX);
     vector_init(&placer->sites, sizeof(struct place_site *), PLACE_SITES_MAX);
     vector_init(&placer->names, sizeof(char *), PLACE_NAMES_MAX);
-    vector_init(&placer->roots, sizeof(struct place_tenant *), TENANTS_MAX);
     idmap_init(&placer->tenants, TENANTS_MAX, 0);
     idmap_init(&placer->queued, PLACE_JOBS_MAX, 0);
     idmap_init(&placer->holds, PLACE_JOBS_MAX, 0);
-    u64map_init(&placer->spec_holds, PLACE_JOBS_MAX, 0);
+    u64map_init(&placer->arrays, PLACE_JOBS_MAX, 0);
     idmap_init(&placer->sites_by_id, PLACE_SITES_MAX, 0);
     strmap_init(&placer->shapes, PLACE_JOBS_MAX, 0);
     strmap_init(&placer->groups, PLACE_JOBS_MAX, 0);
     buffer_init(&placer->key, PLACE_SHAPE_BYTES_MAX);
-    placer->version = placer->all_version = placer->settings = 1;
+    placer->settings = placer->supply = 1;
+    placer->share_hour = INT64_MIN;
     char **first = vector_push_zeroed(&placer->names);
     if (first == NULL || (*first = strdup("")) == NULL) {
         placer_destroy(placer);
@@ -68,7 +68,6 @@ static void tenants_free(struct placer *placer)
     void *value;
     while (idmap_next(&placer->tenants, &cursor, NULL, &value)) {
         struct place_tenant *tenant = value;
-        vector_deinit(&tenant->children);
         arena_deinit(&tenant->arena);
         free(tenant);
     }
@@ -95,14 +94,17 @@ static void texts_free(struct strmap *map)
 
 void placer_destroy(struct placer *placer)
 {
+    size_t cursor = 0;
+    void *value;
     if (placer == NULL)
         return;
     values_free(&placer->queued);
     values_free(&placer->holds);
     texts_free(&placer->groups);
-    texts_free(&placer->shapes);
+    shapes_free(placer);
     buffer_deinit(&placer->key);
-    place_reservations_deinit(placer);
+    for (uint32_t i = 0; i < placer->reservation_count; i++)
+        free(placer->reservations[i]);
     idmap_deinit(&placer->sites_by_id);
     tenants_free(placer);
     for (size_t i = 0; i < placer->sites.len; i++)
@@ -123,8 +125,10 @@ void placer_destroy(struct placer *placer)
     vector_deinit(&placer->regions);
     vector_deinit(&placer->links);
     vector_deinit(&placer->names);
-    vector_deinit(&placer->roots);
-    u64map_deinit(&placer->spec_holds);
+    cursor = 0;
+    while (u64map_next(&placer->arrays, &cursor, NULL, &value))
+        free(value);
+    u64map_deinit(&placer->arrays);
     arena_deinit(&placer->policy_arena);
     free(placer);
 }
@@ -174,13 +178,11 @@ void placer_job_remove(struct placer *placer, struct job_id job)
     struct place_queued *queued = idmap_remove(&placer->queued, job.id);
     if (queued == NULL)
         return;
-    bool was_reserved = false;
-    for (uint32_t r = 0; r < placer->reservation_count; r++)
-        was_reserved = was_reserved || id_is_equal(placer->reservations[r].job.id, job.id);
+    int reservation = place_reservation_of(placer, job);
+    if (reservation >= 0)
+        place_reservation_drop(placer, (uint32_t)reservation);
     place_queue_remove(placer, queued);
     free(queued);
-    if (was_reserved) /* the raise notes the sites of all reservations */
-        place_version_raise(placer, placer->reservations[0].site);
 }
 
 /* ---- held capacity */
@@ -206,17 +208,14 @@ struct place_hold *place_hold_make(struct placer *placer, const struct place_job
     hold->expected = place_expected(placer, job);
     hold->limit = place_limit(placer, job);
     memcpy(hold->places, places, nodes * sizeof(places[0]));
-    for (uint32_t r = 0; r < nodes; r++)
-        if (places[r].node < site->node_count)
-            place_node_take(&site->nodes[places[r].node], hold->cpu_milli, hold->mem_bytes,
-                            &places[r]);
+    place_hold_nodes(hold, true);
     hold->site_next = site->holds;
     if (site->holds != NULL)
         site->holds->site_previous = hold;
     site->holds = hold;
     site->hold_count++;
-    place_site_changed(placer, site);
-    place_share_hold(tenant, hold, true);
+    place_site_changed(placer, site, false);
+    place_share_hold(placer, tenant, hold, true);
     place_array_count(placer, job->spec, 1);
     return hold;
 }
@@ -240,17 +239,13 @@ enum err placer_hold(struct placer *placer, const struct place_job *job,
     struct place_hold *hold = place_hold_make(placer, &kept, tenant, site, decision->variant,
                                               decision->ask_per_hour, decision->places, since);
     hold->is_confirmed = true;
-    place_site_changed(placer, site);
     return ERR_OK;
 }
 
 /* Gives everything back; the hold itself is freed by the caller. */
 static void hold_undo(struct placer *placer, struct place_hold *hold)
 {
-    for (uint32_t r = 0; r < hold->nodes; r++)
-        if (hold->places[r].node < hold->site->node_count)
-            place_node_give(&hold->site->nodes[hold->places[r].node], hold->cpu_milli,
-                            hold->mem_bytes, &hold->places[r]);
+    place_hold_nodes(hold, false);
     if (hold->site_previous != NULL)
         hold->site_previous->site_next = hold->site_next;
     else
@@ -259,9 +254,13 @@ static void hold_undo(struct placer *placer, struct place_hold *hold)
         hold->site_next->site_previous = hold->site_previous;
     ASSERT(hold->site->hold_count > 0);
     hold->site->hold_count--;
-    place_site_changed(placer, hold->site);
-    place_share_hold(hold->tenant, hold, false);
+    place_site_changed(placer, hold->site, true);
+    for (uint32_t i = 0; i < placer->reservation_count; i++)
+        if (placer->reservations[i]->site == hold->site)
+            placer->reservations[i]->is_fresh = true;
+    place_share_hold(placer, hold->tenant, hold, false);
     place_array_count(placer, hold->job.spec, -1);
+    place_groups_unpark(placer, &placer->quota_parked);
 }
 
 void placer_release(struct placer *placer, struct job_id job, struct wall_us at)
@@ -269,7 +268,6 @@ void placer_release(struct placer *placer, struct job_id job, struct wall_us at)
     struct place_hold *hold = idmap_remove(&placer->holds, job.id);
     if (hold == NULL)
         return;
-    hold_undo(placer, hold);
     /* A wall clock that jumped charges nobody more than the limit, nor less than nothing. */
     int64_t held_ms = at.us / 1000 - hold->since.us / 1000;
     if (held_ms > hold->limit.ms)
@@ -279,9 +277,8 @@ void placer_release(struct placer *placer, struct job_id job, struct wall_us at)
                            hold->nodes;
     if (held_ms > 0)
         place_share_charge(hold->tenant, (uint64_t)held_ms / 1000 * cores_milli, at);
-    struct place_site *site = hold->site;
+    hold_undo(placer, hold); /* and its tenant finds its new place in the order */
     free(hold);
-    place_version_raise(placer, site);
 }
 
 void placer_confirm(struct placer *placer, struct job_id job, struct now now)
@@ -290,7 +287,6 @@ void placer_confirm(struct placer *placer, struct job_id job, struct now now)
     ASSERT(hold != NULL);
     hold->is_confirmed = true;
     hold->since = now.wall;
-    place_site_changed(placer, hold->site); /* it ends later than was thought */
 }
 
 void placer_abort(struct placer *placer, struct job_id job)
@@ -301,9 +297,7 @@ void placer_abort(struct placer *placer, struct job_id job)
     struct place_queued *queued = calloc(1, sizeof(*queued));
     ASSERT(queued != NULL && idmap_add(&placer->queued, job.id, queued) == ERR_OK);
     queued->job = hold->job;
-    struct place_site *site = hold->site;
     free(hold);
     enum err err = place_queue_push(placer, queued); /* its old place: the order is by age */
     ASSERT(err == ERR_OK);
-    place_version_raise(placer, site);
 }

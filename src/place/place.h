@@ -78,6 +78,8 @@ struct place_job { /* what the engine keeps of a job; `spec` must live and stay 
     uint64_t restore_bytes;
 };
 
+enum { PLACE_SITES_MAX = 4096 };
+
 struct place_decision {
     struct job_id job;
     struct site_id site;
@@ -85,6 +87,24 @@ struct place_decision {
     uint32_t nodes;
     struct rank_place places[JOB_NODES_MAX];
     struct money ask_per_hour; /* whole gang */
+    /* Why, as codes; placer_propose fills them, placer_hold does not look at them. */
+    struct wall_us start;
+    struct place_score score;
+    struct site_id runner_up; /* the best other site that fitted as well; none: there was none */
+    struct money lost_by;     /* what it would have cost more */
+    uint32_t site_count;
+    uint8_t filters[PLACE_SITES_MAX]; /* enum place_filter at each site, by name */
+};
+
+/* What is promised to a blocked head of the queue: nothing else runs on these nodes past `start`.
+ */
+struct place_promise {
+    struct job_id job;
+    struct site_id site;
+    uint32_t variant, stock; /* stock: which chip of the site */
+    struct boot_ns start;
+    uint32_t nodes;
+    uint16_t node[JOB_NODES_MAX]; /* indices into the site's nodes */
 };
 
 struct placer *placer_create(void);
@@ -131,14 +151,19 @@ void placer_share_read(const struct placer *placer, struct tenant_id tenant,
 enum err placer_share_put(struct placer *placer, struct tenant_id tenant,
                           const struct place_share *share) LQ_CHECKED; /* ERR_NOT_FOUND */
 
+/* ---- promises, for snapshots. They are made by placer_propose and stand until the job starts or
+ * leaves, others come before it, or sites or rules change. Without them a placer makes new ones. */
+bool placer_promise_read(const struct placer *placer, uint32_t index, struct place_promise *out);
+enum err placer_promise_put(struct placer *placer,
+                            const struct place_promise *promise) LQ_CHECKED; /* ERR_NOT_FOUND */
+
 /* ---- deciding. False: nothing more can start now. A proposed job is out of the queue and its
  * capacity held until confirm or abort. */
 bool placer_propose(struct placer *placer, struct now now, struct place_decision *out);
 void placer_confirm(struct placer *placer, struct job_id job, struct now now);
 void placer_abort(struct placer *placer,
                   struct job_id job); /* gives back what it held; the job is queued again */
-/* When to ask again were nothing to happen: a scan of a very long queue stops after some work and
- * goes on then. BOOT_NEVER: only an event can allow a new decision. */
+/* When to ask again were nothing to happen. BOOT_NEVER: only an event can allow a new decision. */
 struct boot_ns placer_due(const struct placer *placer, struct now now);
 
 /* ---- explaining. Codes and numbers; core/explain.h puts them into JSON and words. */

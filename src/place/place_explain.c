@@ -14,6 +14,202 @@ static enum place_verdict verdict_of(enum place_filter filter)
                : PLACE_IMPOSSIBLE;
 }
 
+/* ---- the survey: every site, all filters and scores, for one job */
+
+struct survey {
+    struct placer *placer;
+    const struct place_job *job;
+    int64_t now_ms;
+    struct span_ms runs;
+    uint8_t step;
+    uint32_t variants; /* bits: those that quota allows, or all where it allows none */
+};
+
+/* When a busy site would have room, and what waiting for it costs. */
+static void survey_busy(const struct survey *survey, const struct place_option *option,
+                        struct place_site_line *line)
+{
+    int64_t low_ms, high_ms;
+    if (!place_fit_when(survey->placer, option, survey->job, survey->now_ms, false, &low_ms))
+        return;
+    line->has_eta = true;
+    line->eta_low = line->eta_high = SPAN_MS(low_ms - survey->now_ms);
+    place_score_of(survey->placer, survey->job, option, survey->runs, line->eta_low, 0,
+                   &line->score);
+    if (place_fit_when(survey->placer, option, survey->job, survey->now_ms, true, &high_ms) &&
+        high_ms > low_ms)
+        line->eta_high = SPAN_MS(high_ms - survey->now_ms);
+}
+
+static void survey_option(const struct survey *survey, const struct place_option *option,
+                          struct place_site_line *line)
+{
+    place_reservations_lend(survey->placer, option->site, survey->step, true);
+    uint32_t left = stock_pick(option->site, option->stock, &option->need, NULL);
+    place_reservations_lend(survey->placer, option->site, survey->step, false);
+    bool fits = left != UINT32_MAX;
+    place_score_of(survey->placer, survey->job, option, survey->runs, SPAN_MS(0), fits ? left : 0,
+                   &line->score);
+    line->filter = fits ? FILTER_NONE : FILTER_BUSY;
+    line->has_score = line->has_eta = fits;
+    if (place_is_over_budget(survey->job, &line->score)) {
+        line->filter = FILTER_BUDGET;
+        line->has_score = line->has_eta = false;
+    } else if (!fits) {
+        line->has_score = true;
+        survey_busy(survey, option, line);
+    }
+}
+
+/* Chips that a buyer who asked for domestic ones first takes only when no other fits. */
+static bool is_second_choice(const struct job_spec *spec, uint32_t variant)
+{
+    enum runtime runtime = spec->variants[variant].runtime;
+    return spec->placement.provenance == PROVENANCE_DOMESTIC_FIRST &&
+           (runtime == RUNTIME_CUDA || runtime == RUNTIME_ROCM);
+}
+
+/* Is line a a better outcome than b? Fitting beats busy beats removed; then the buyer's first
+ * choice of chips; then money. */
+static bool is_better(const struct job_spec *spec, const struct place_site_line *a,
+                      const struct place_site_line *b)
+{
+    int rank_a = a->filter == FILTER_NONE ? 0 : a->filter == FILTER_BUSY ? 1 : 2;
+    int rank_b = b->filter == FILTER_NONE ? 0 : b->filter == FILTER_BUSY ? 1 : 2;
+    if (rank_a != rank_b)
+        return rank_a < rank_b;
+    if (rank_a == 2)
+        return a->filter > b->filter; /* the filter that came latest says most */
+    bool second_a = is_second_choice(spec, a->variant),
+         second_b = is_second_choice(spec, b->variant);
+    if (second_a != second_b)
+        return second_b;
+    return a->score.total.micros < b->score.total.micros;
+}
+
+/* One variant at one site, on the best of its stocks. */
+static void survey_variant(const struct survey *survey, struct place_site *site, uint32_t variant,
+                           struct place_site_line *line)
+{
+    const struct place_site_line blank = *line;
+    struct place_option options[PLACE_STOCKS_MAX];
+    uint32_t stocks;
+    line->variant = variant;
+    if (place_filter_static(survey->placer, site, survey->job, variant, line, &stocks) !=
+        FILTER_NONE)
+        return;
+    if (!site->is_open) {
+        line->filter = FILTER_SITE_STATE;
+        line->detail = slice_of(
+            site_state_name(site->site.state == SITE_ACTIVE ? SITE_LOST : site->site.state));
+        return;
+    }
+    uint32_t count = place_options_of(survey->placer, site, survey->job, variant, stocks, options);
+    line->filter = FILTER_NO_PRICE;
+    for (uint32_t i = 0; i < count; i++) {
+        struct place_site_line trial = blank;
+        trial.variant = variant;
+        survey_option(survey, &options[i], &trial);
+        if (i == 0 || is_better(survey->job->spec, &trial, line))
+            *line = trial;
+    }
+}
+
+static void survey_site(const struct survey *survey, struct place_site *site,
+                        struct place_site_line *line)
+{
+    const struct place_site_line blank = {.site = site->site.id, .site_name = site->site.name};
+    bool is_first = true;
+    for (uint32_t v = 0; v < survey->job->spec->variant_count; v++) {
+        struct place_site_line trial = blank;
+        if (!(survey->variants >> v & 1))
+            continue;
+        survey_variant(survey, site, v, &trial);
+        if (is_first || is_better(survey->job->spec, &trial, line))
+            *line = trial;
+        is_first = false;
+    }
+}
+
+/* Never straight back to a site that just failed the job, unless it is the only one that could run
+ * it. */
+static void survey_avoid(const struct survey *survey, struct place_site_line *lines, uint32_t count)
+{
+    int32_t avoided = -1;
+    bool has_other = false;
+    if (id_is_none(survey->job->avoid.id))
+        return;
+    for (uint32_t i = 0; i < count; i++) {
+        if (lines[i].filter != FILTER_NONE && lines[i].filter != FILTER_BUSY)
+            continue;
+        if (id_is_equal(lines[i].site.id, survey->job->avoid.id))
+            avoided = (int32_t)i;
+        else
+            has_other = true;
+    }
+    if (avoided >= 0 && has_other) {
+        lines[avoided].filter = FILTER_AVOID;
+        lines[avoided].has_score = false;
+        lines[avoided].has_eta = false;
+    }
+}
+
+static enum place_filter survey_verdict(const struct place_site_line *lines, uint32_t count)
+{
+    enum place_filter verdict = FILTER_SITE_STATE;
+    for (uint32_t i = 0; i < count; i++) {
+        if (lines[i].filter == FILTER_BUSY)
+            return FILTER_BUSY;
+        if (lines[i].filter > verdict)
+            verdict = lines[i].filter;
+    }
+    return verdict;
+}
+
+static void survey_rank(const struct job_spec *spec, const struct place_site_line *lines,
+                        uint32_t count, int32_t *out_best, int32_t *out_second)
+{
+    *out_best = *out_second = -1;
+    for (int32_t i = 0; i < (int32_t)count; i++) {
+        if (!lines[i].has_score || !lines[i].has_eta)
+            continue;
+        if (*out_best < 0 || is_better(spec, &lines[i], &lines[*out_best])) {
+            *out_second = *out_best;
+            *out_best = i;
+        } else if (*out_second < 0 || is_better(spec, &lines[i], &lines[*out_second])) {
+            *out_second = i;
+        }
+    }
+}
+
+/* Fills `lines` (one a site, by name). FILTER_NONE: lines[*out_best] is the best place now; else
+ * what blocks it (FILTER_BUSY: only time). */
+static enum place_filter survey_all(struct placer *placer, const struct place_job *job,
+                                    const struct place_tenant *tenant, struct now now,
+                                    struct place_site_line *lines, int32_t *out_best,
+                                    int32_t *out_second)
+{
+    uint32_t allowed = place_variants_allowed(tenant, job->spec);
+    const struct survey survey = {placer,
+                                  job,
+                                  now.wall.us / 1000,
+                                  place_expected(placer, job),
+                                  place_step(place_limit(placer, job)),
+                                  allowed != 0 ? allowed : UINT32_MAX};
+    uint32_t count = (uint32_t)placer->sites.len;
+    for (uint32_t i = 0; i < count; i++)
+        survey_site(&survey, place_site_at(placer, i), &lines[i]);
+    survey_avoid(&survey, lines, count);
+    survey_rank(job->spec, lines, count, out_best, out_second);
+    if (allowed == 0)
+        return FILTER_QUOTA;
+    if (*out_best < 0 || lines[*out_best].filter != FILTER_NONE)
+        return survey_verdict(lines, count);
+    return FILTER_NONE;
+}
+
+/* ---- what is told */
+
 /* The job's place in its class and above by age, and the core-seconds (thousandths) that stand
  * before it: a walk of the whole queue, for people who ask. */
 static void queue_ahead(struct placer *placer, const struct place_queued *self,
@@ -64,15 +260,16 @@ static enum err explain(struct placer *placer, const struct place_job *job, stru
 {
     uint32_t count = (uint32_t)placer->sites.len;
     struct place_site_line *lines = arena_array(arena, count + 1, sizeof(*lines));
-    struct place_choice *choice = arena_alloc(arena, sizeof(*choice));
-    if (lines == NULL || choice == NULL)
+    if (lines == NULL)
         return ERR_NO_MEMORY;
+    placer->now = now;
+    place_settle(placer);
     struct place_explanation explanation = {
         .lines = lines, .line_count = count, .chosen = -1, .runner_up = -1};
     enum place_filter filter = FILTER_SITE_STATE;
     if (count > 0)
-        filter = place_survey(placer, job, place_tenant_find(placer, job->tenant), now, true, lines,
-                              &explanation.chosen, &explanation.runner_up, choice);
+        filter = survey_all(placer, job, place_tenant_find(placer, job->tenant), now, lines,
+                            &explanation.chosen, &explanation.runner_up);
     for (uint32_t i = 0; i < count; i++) {
         lines[i].site_name = arena_copy(arena, lines[i].site_name);
         lines[i].detail = arena_copy(arena, lines[i].detail);
@@ -93,18 +290,12 @@ static enum err explain(struct placer *placer, const struct place_job *job, stru
 static enum err explain_held(struct placer *placer, struct place_hold *hold, struct now now,
                              struct arena *arena, struct place_explanation *out)
 {
-    struct place_site *site = hold->site; /* which may have lost nodes since */
-    for (uint32_t r = 0; r < hold->nodes; r++)
-        if (hold->places[r].node < site->node_count)
-            place_node_give(&site->nodes[hold->places[r].node], hold->cpu_milli, hold->mem_bytes,
-                            &hold->places[r]);
-    place_share_hold(hold->tenant, hold, false);
+    place_settle(placer);
+    place_hold_nodes(hold, false);
+    place_share_hold(placer, hold->tenant, hold, false);
     enum err err = explain(placer, &hold->job, now, arena, out);
-    for (uint32_t r = 0; r < hold->nodes; r++)
-        if (hold->places[r].node < site->node_count)
-            place_node_take(&site->nodes[hold->places[r].node], hold->cpu_milli, hold->mem_bytes,
-                            &hold->places[r]);
-    place_share_hold(hold->tenant, hold, true);
+    place_hold_nodes(hold, true);
+    place_share_hold(placer, hold->tenant, hold, true);
     if (err != ERR_OK)
         return err;
     int32_t best = out->chosen;
@@ -158,8 +349,9 @@ enum err placer_check(struct placer *placer, const struct place_job *job, struct
     for (size_t i = 0; i < placer->sites.len; i++) {
         const struct place_site *site = *(struct place_site **)vector_at(&placer->sites, i);
         for (uint32_t v = 0; v < job->spec->variant_count; v++) {
+            uint32_t stocks;
             line = (struct place_site_line){.site_name = site->site.name};
-            if (place_filter_static(placer, site, job, v, &line) == FILTER_NONE)
+            if (place_filter_static(placer, site, job, v, &line, &stocks) == FILTER_NONE)
                 return ERR_OK;
             if (line.filter >= closest.filter)
                 closest = line;

@@ -5,11 +5,6 @@
 #include "base/assert.h"
 #include "place/place_state.h"
 
-struct place_site *place_site_find(struct placer *placer, struct site_id id)
-{
-    return idmap_get(&placer->sites_by_id, id.id);
-}
-
 const struct region *place_region_find(const struct placer *placer, struct slice name)
 {
     for (size_t i = 0; i < placer->regions.len; i++) {
@@ -106,44 +101,46 @@ static enum place_filter filter_placement(struct placer *placer, const struct pl
     return FILTER_NONE;
 }
 
-static bool node_suits(const struct place_node *node, const struct placer *placer,
-                       const struct job_variant *variant)
+struct place_need place_need_of(const struct job_spec *spec, uint32_t variant)
 {
-    if (variant->accelerators == 0)
-        return variant->runtime == RUNTIME_CPU || variant->runtime == RUNTIME_OPENCL ||
-               node->runtime == variant->runtime;
-    if (node->runtime != variant->runtime)
-        return false;
-    if (variant->accelerator.len == 0)
-        return true;
-    const char *name = *(char **)vector_at(&placer->names, node->accelerator);
-    return slice_is(variant->accelerator, name);
+    return (struct place_need){.cpu_milli = spec->cpu_milli,
+                               .devices = spec->variants[variant].accelerators,
+                               .ranks = spec->num_nodes,
+                               .mem_bytes = spec->mem_bytes,
+                               .runtime = spec->variants[variant].runtime};
 }
 
-/* Would enough nodes be large enough, were the site empty? */
+/* Would enough nodes be large enough, were the site empty? Devices of a gang are of one chip. */
 static enum place_filter filter_shape(struct placer *placer, const struct place_site *site,
-                                      const struct place_job *job,
-                                      const struct job_variant *variant,
-                                      struct place_site_line *line)
+                                      const struct place_job *job, uint32_t variant_index,
+                                      struct place_site_line *line, uint32_t *out_stocks)
 {
-    const struct job_spec *spec = job->spec;
-    uint32_t suited = 0, runtime_nodes = 0, fitting = 0;
-    for (uint32_t i = 0; i < site->node_count; i++) {
-        const struct place_node *node = &site->nodes[i];
-        bool has_runtime = variant->accelerators == 0 || node->runtime == variant->runtime;
-        runtime_nodes += has_runtime;
-        if (!node_suits(node, placer, variant))
+    const struct job_variant *variant = &job->spec->variants[variant_index];
+    struct place_need need = place_need_of(job->spec, variant_index);
+    bool has_runtime = variant->accelerators == 0 && site->node_count > 0, suits = false;
+    uint32_t most = 0, sum = 0;
+    *out_stocks = 0;
+    for (uint32_t s = 0; s < site->stock_count; s++) {
+        const struct place_stock *stock = &site->stocks[s];
+        has_runtime = has_runtime || stock->runtime == variant->runtime;
+        if (!stock_suits(placer, stock, variant))
             continue;
-        suited++;
-        fitting += node->cpu_milli >= spec->cpu_milli && node->mem_bytes >= spec->mem_bytes &&
-                   (uint32_t)__builtin_popcount(node->devices) >= variant->accelerators;
+        suits = true;
+        uint32_t fitting = stock_capacity(stock, &need);
+        sum += fitting;
+        if (fitting > most)
+            most = fitting;
+        if (fitting >= need.ranks || variant->accelerators == 0)
+            *out_stocks |= UINT32_C(1) << s;
     }
-    if (runtime_nodes == 0)
+    if (variant->accelerators == 0)
+        most = sum;
+    if (!has_runtime)
         return removed(line, FILTER_RUNTIME, slice_of(runtime_name(variant->runtime)), 0, 0);
-    if (suited == 0)
+    if (!suits)
         return removed(line, FILTER_ACCELERATOR, variant->accelerator, 0, 0);
-    if (fitting < spec->num_nodes)
-        return removed(line, FILTER_SHAPE, (struct slice){0}, spec->num_nodes, fitting);
+    if (most < need.ranks)
+        return removed(line, FILTER_SHAPE, (struct slice){0}, need.ranks, most);
     return FILTER_NONE;
 }
 
@@ -181,14 +178,14 @@ static enum place_filter filter_restore(const struct place_site *site, const str
 
 enum place_filter place_filter_static(struct placer *placer, const struct place_site *site,
                                       const struct place_job *job, uint32_t variant_index,
-                                      struct place_site_line *line)
+                                      struct place_site_line *line, uint32_t *out_stocks)
 {
     const struct job_variant *variant = &job->spec->variants[variant_index];
     enum place_filter filter = filter_placement(placer, site, job, line);
     if (filter == FILTER_NONE)
         filter = filter_inputs(site, job, line);
     if (filter == FILTER_NONE)
-        filter = filter_shape(placer, site, job, variant, line);
+        filter = filter_shape(placer, site, job, variant_index, line, out_stocks);
     if (filter == FILTER_NONE)
         filter = filter_restore(site, job, variant, line);
     if (filter == FILTER_NONE && job->spec->placement.provenance == PROVENANCE_DOMESTIC_ONLY &&
@@ -218,189 +215,16 @@ enum place_filter place_filter_quota(const struct place_tenant *tenant, const st
     return FILTER_NONE;
 }
 
-struct slice place_model(const struct placer *placer, const struct place_site *site,
-                         const struct job_variant *variant)
+uint32_t place_variants_allowed(const struct place_tenant *tenant, const struct job_spec *spec)
 {
-    if (variant->accelerator.len > 0 || variant->accelerators == 0)
-        return variant->accelerator;
-    for (uint32_t i = 0; i < site->node_count; i++)
-        if (node_suits(&site->nodes[i], placer, variant))
-            return slice_of(*(char **)vector_at(&placer->names, site->nodes[i].accelerator));
-    return variant->accelerator;
-}
-
-/* ---- nodes */
-
-static uint32_t sub32(uint32_t a, uint32_t b)
-{
-    return a > b ? a - b : 0;
-}
-
-uint32_t place_node_cpu_free(const struct place_node *node)
-{
-    return node->is_up ? sub32(node->cpu_milli_seen, node->cpu_milli_used) : 0;
-}
-
-uint64_t place_node_mem_free(const struct place_node *node)
-{
-    return node->is_up && node->mem_bytes_seen > node->mem_bytes_used
-               ? node->mem_bytes_seen - node->mem_bytes_used
-               : 0;
-}
-
-uint16_t place_node_devices_free(const struct place_node *node)
-{
-    return node->is_up ? (uint16_t)(node->devices_seen & ~node->devices_used) : 0;
-}
-
-static uint16_t place_mask(const struct rank_place *place)
-{
-    uint16_t mask = 0;
-    for (uint8_t i = 0; i < place->device_count && i < RANK_DEVICES_MAX; i++)
-        if (place->devices[i] < RANK_DEVICES_MAX)
-            mask |= (uint16_t)(1u << place->devices[i]);
-    return mask;
-}
-
-void place_node_take(struct place_node *node, uint32_t cpu_milli, uint64_t mem_bytes,
-                     const struct rank_place *place)
-{
-    node->cpu_milli_used += cpu_milli;
-    node->mem_bytes_used += mem_bytes;
-    node->devices_used |= place_mask(place);
-}
-
-void place_node_give(struct place_node *node, uint32_t cpu_milli, uint64_t mem_bytes,
-                     const struct rank_place *place)
-{
-    node->cpu_milli_used = sub32(node->cpu_milli_used, cpu_milli);
-    node->mem_bytes_used = node->mem_bytes_used > mem_bytes ? node->mem_bytes_used - mem_bytes : 0;
-    node->devices_used &= (uint16_t)~place_mask(place);
-}
-
-void place_site_changed(struct placer *placer, struct place_site *site)
-{
-    site->stamp = ++placer->stamp;
-    site->room.is_known = false;
-}
-
-static void room_measure(struct place_site *site)
-{
-    site->room = (struct place_room){
-        .is_known = true, .first_end_ms = INT64_MAX, .last_since_ms = INT64_MIN};
-    for (const struct place_hold *hold = site->holds; hold != NULL; hold = hold->site_next) {
-        int64_t since_ms = hold->since.us / 1000, end_ms = since_ms + hold->limit.ms;
-        if (since_ms > site->room.last_since_ms)
-            site->room.last_since_ms = since_ms;
-        if (end_ms < site->room.first_end_ms)
-            site->room.first_end_ms = end_ms;
-    }
-    for (uint32_t n = 0; n < site->node_count; n++) {
-        const struct place_node *node = &site->nodes[n];
-        uint32_t cpu_milli = place_node_cpu_free(node);
-        uint64_t mem_bytes = place_node_mem_free(node);
-        uint32_t devices = (uint32_t)__builtin_popcount(place_node_devices_free(node));
-        if (cpu_milli > site->room.cpu_milli)
-            site->room.cpu_milli = cpu_milli;
-        if (mem_bytes > site->room.mem_bytes)
-            site->room.mem_bytes = mem_bytes;
-        if (devices > site->room.devices)
-            site->room.devices = devices;
-    }
-}
-
-bool place_site_has_room(struct place_site *site, const struct job_spec *spec, uint32_t variant)
-{
-    if (!site->room.is_known)
-        room_measure(site);
-    return site->is_open && site->room.cpu_milli >= spec->cpu_milli &&
-           site->room.mem_bytes >= spec->mem_bytes &&
-           site->room.devices >= spec->variants[variant].accelerators;
-}
-
-int64_t place_site_not_before(struct place_site *site, const struct job_spec *spec, int64_t now_ms)
-{
+    uint32_t allowed = 0;
     for (uint32_t v = 0; v < spec->variant_count; v++)
-        if (place_site_has_room(site, spec, v))
-            return now_ms;
-    if (!site->room.is_known)
-        room_measure(site);
-    bool is_sure = site->room.first_end_ms > now_ms && site->room.last_since_ms <= now_ms;
-    return is_sure ? site->room.first_end_ms : now_ms;
+        if (place_filter_quota(tenant, spec, spec->variants[v].accelerators, NULL) == FILTER_NONE)
+            allowed |= UINT32_C(1) << v;
+    return allowed;
 }
 
-static bool is_reserved(const struct placer *placer, const struct place_site *site, uint32_t node,
-                        int64_t end_ms, struct job_id self)
-{
-    for (uint32_t r = 0; r < placer->reservation_count; r++) {
-        const struct place_reservation *reservation = &placer->reservations[r];
-        if (reservation->site != site || end_ms <= reservation->start_ms ||
-            id_is_equal(reservation->job.id, self.id))
-            continue;
-        for (uint32_t i = 0; i < reservation->nodes_reserved; i++)
-            if (reservation->nodes[i] == node)
-                return true;
-    }
-    return false;
-}
-
-static bool node_fits(const struct placer *placer, const struct place_node *node,
-                      const struct job_spec *spec, const struct job_variant *variant)
-{
-    return node_suits(node, placer, variant) && place_node_cpu_free(node) >= spec->cpu_milli &&
-           place_node_mem_free(node) >= spec->mem_bytes &&
-           (uint32_t)__builtin_popcount(place_node_devices_free(node)) >= variant->accelerators;
-}
-
-/* Best fit: the node with the fewest devices, then cores, left over. Lower is better. */
-static uint64_t leftover(const struct place_node *node, const struct job_spec *spec,
-                         const struct job_variant *variant)
-{
-    uint64_t devices =
-        (uint64_t)__builtin_popcount(place_node_devices_free(node)) - variant->accelerators;
-    return (devices << 40) + (place_node_cpu_free(node) - spec->cpu_milli);
-}
-
-static void take_devices(const struct place_node *node, uint32_t count, struct rank_place *place)
-{
-    uint16_t free_mask = place_node_devices_free(node);
-    place->device_count = 0;
-    for (uint8_t d = 0; d < RANK_DEVICES_MAX && place->device_count < count; d++)
-        if (free_mask & (1u << d))
-            place->devices[place->device_count++] = d;
-}
-
-bool place_fit_nodes(const struct placer *placer, const struct place_site *site,
-                     const struct place_node *nodes, const struct place_job *job,
-                     uint32_t variant_index, int64_t now_ms, struct rank_place *out_places)
-{
-    const struct job_spec *spec = job->spec;
-    const struct job_variant *variant = &spec->variants[variant_index];
-    int64_t end_ms = now_ms + place_limit(placer, job).ms;
-    uint64_t chosen[(SITE_NODES_MAX + 63) / 64];
-    memset(chosen, 0, ((site->node_count + 63) / 64) * sizeof(chosen[0]));
-    for (uint32_t rank = 0; rank < spec->num_nodes; rank++) {
-        uint32_t best = UINT32_MAX;
-        uint64_t best_left = UINT64_MAX;
-        for (uint32_t n = 0; n < site->node_count; n++) {
-            if ((chosen[n / 64] >> (n % 64)) & 1 || !node_fits(placer, &nodes[n], spec, variant))
-                continue;
-            uint64_t left = leftover(&nodes[n], spec, variant);
-            if (left >= best_left || is_reserved(placer, site, n, end_ms, job->id))
-                continue;
-            best = n;
-            best_left = left;
-        }
-        if (best == UINT32_MAX)
-            return false;
-        chosen[best / 64] |= (uint64_t)1 << (best % 64);
-        out_places[rank].node = (uint16_t)best;
-        take_devices(&nodes[best], variant->accelerators, &out_places[rank]);
-    }
-    return true;
-}
-
-/* ---- availability in time */
+/* ---- availability in time: slow and simple, for explanations */
 
 struct ending {
     int64_t at_ms;
@@ -415,12 +239,10 @@ static int ending_compare(const void *a, const void *b)
     return id_compare(x->hold->job.id.id, y->hold->job.id.id);
 }
 
-int64_t place_hold_end(const struct place_hold *hold, int64_t now_ms, bool at_limit,
-                       bool *out_is_sure)
+int64_t place_hold_end(const struct place_hold *hold, int64_t now_ms, bool at_limit)
 {
     int64_t span = at_limit ? hold->limit.ms : hold->expected.ms;
     int64_t end = hold->since.us / 1000 + span;
-    *out_is_sure = end > now_ms && end <= now_ms + span;
     if (end > now_ms + span)
         return now_ms + span;
     return end > now_ms ? end : now_ms + 1000;
@@ -430,50 +252,77 @@ static size_t endings_of(const struct place_site *site, int64_t now_ms, bool at_
                          struct ending *out)
 {
     size_t count = 0;
-    bool is_sure;
     for (const struct place_hold *hold = site->holds; hold != NULL; hold = hold->site_next)
-        out[count++] = (struct ending){place_hold_end(hold, now_ms, at_limit, &is_sure), hold};
+        out[count++] = (struct ending){place_hold_end(hold, now_ms, at_limit), hold};
     ASSERT(count == site->hold_count);
     qsort(out, count, sizeof(*out), ending_compare);
     return count;
 }
 
-/* What is free once holds end one after the other, and when that first suffices. */
-static bool fit_after(struct placer *placer, const struct place_site *site,
-                      const struct place_job *job, uint32_t variant, int64_t now_ms,
-                      struct place_node *nodes, const struct ending *endings, size_t count,
-                      int64_t *out_ms, struct rank_place *out_places)
+struct outlook {
+    struct placer *placer;
+    const struct place_option *option;
+    const struct place_site *site;
+    const struct place_job *job;
+    int64_t now_ms, limit_ms;
+    struct place_node *nodes; /* a copy, from which holds are taken away */
+};
+
+static bool node_is_for(const struct outlook *outlook, uint32_t index, int64_t at_ms)
 {
-    *out_ms = now_ms;
-    bool fits = place_fit_nodes(placer, site, nodes, job, variant, now_ms, out_places);
+    const struct place_node *node = &outlook->nodes[index];
+    const struct place_option *option = outlook->option;
+    bool is_stock = node->stock < outlook->site->stock_count &&
+                    (option->stock == UINT8_MAX || option->stock == node->stock);
+    if (!is_stock || !stock_node_fits(node, &option->need))
+        return false;
+    if (option->stock == UINT8_MAX &&
+        !stock_suits(outlook->placer, &outlook->site->stocks[node->stock],
+                     &outlook->job->spec->variants[option->variant]))
+        return false;
+    return !node->is_reserved ||
+           place_reservation_allows(outlook->placer, outlook->site, index, outlook->job->id,
+                                    at_ms - outlook->now_ms + outlook->limit_ms);
+}
+
+static bool outlook_has(const struct outlook *outlook, int64_t at_ms)
+{
+    uint32_t found = 0;
+    for (uint32_t n = 0; n < outlook->site->node_count && found < outlook->option->need.ranks; n++)
+        found += node_is_for(outlook, n, at_ms);
+    return found >= outlook->option->need.ranks;
+}
+
+bool place_fit_when(struct placer *placer, const struct place_option *option,
+                    const struct place_job *job, int64_t now_ms, bool at_limit, int64_t *out_ms)
+{
+    const struct place_site *site = option->site;
+    if (!site->is_open || site->node_count == 0)
+        return false;
+    struct outlook outlook = {placer,
+                              option,
+                              site,
+                              job,
+                              now_ms,
+                              place_limit(placer, job).ms,
+                              calloc(site->node_count, sizeof(*outlook.nodes))};
+    struct ending *endings = calloc(site->hold_count + 1, sizeof(*endings));
+    ASSERT(outlook.nodes != NULL && endings != NULL);
+    memcpy(outlook.nodes, site->nodes, site->node_count * sizeof(*outlook.nodes));
+    size_t count = endings_of(site, now_ms, at_limit, endings);
+    int64_t at_ms = now_ms;
+    bool fits = outlook_has(&outlook, at_ms);
     for (size_t i = 0; i < count && !fits; i++) {
         const struct place_hold *hold = endings[i].hold;
         for (uint32_t r = 0; r < hold->nodes; r++)
             if (hold->places[r].node < site->node_count) /* the site may have lost nodes since */
-                place_node_give(&nodes[hold->places[r].node], hold->cpu_milli, hold->mem_bytes,
-                                &hold->places[r]);
-        *out_ms = endings[i].at_ms;
-        if (i + 1 == count || endings[i + 1].at_ms > *out_ms)
-            fits = place_fit_nodes(placer, site, nodes, job, variant, *out_ms, out_places);
+                place_node_give(&outlook.nodes[hold->places[r].node], hold->cpu_milli,
+                                hold->mem_bytes, &hold->places[r]);
+        at_ms = endings[i].at_ms;
+        if (i + 1 == count || endings[i + 1].at_ms > at_ms)
+            fits = outlook_has(&outlook, at_ms);
     }
-    return fits;
-}
-
-bool place_fit_when(struct placer *placer, const struct place_site *site,
-                    const struct place_job *job, uint32_t variant, int64_t now_ms, bool at_limit,
-                    int64_t *out_ms, struct rank_place *out_places)
-{
-    if (!site->is_open || site->node_count == 0)
-        return false;
-    struct place_node *nodes = calloc(site->node_count, sizeof(*nodes));
-    struct ending *endings = calloc(site->hold_count + 1, sizeof(*endings));
-    ASSERT(nodes != NULL && endings != NULL);
-    memcpy(nodes, site->nodes, site->node_count * sizeof(*nodes));
-    size_t count = endings_of(site, now_ms, at_limit, endings);
-    int64_t at_ms;
-    bool fits =
-        fit_after(placer, site, job, variant, now_ms, nodes, endings, count, &at_ms, out_places);
-    free(nodes);
+    free(outlook.nodes);
     free(endings);
     if (fits)
         *out_ms = at_ms;

@@ -38,9 +38,16 @@ struct span_ms place_expected(const struct placer *placer, const struct place_jo
                                                                            : limit;
 }
 
+/* Rounded half-even, as money_scale does; nearly all amounts take the short way in 64 bits. */
 static struct money per_hours(struct money per_hour, struct span_ms span)
 {
-    return money_scale_saturated(per_hour, span.ms, MS_PER_HOUR);
+    int64_t product;
+    if (per_hour.micros < 0 || span.ms < 0 ||
+        __builtin_mul_overflow(per_hour.micros, span.ms, &product))
+        return money_scale_saturated(per_hour, span.ms, MS_PER_HOUR);
+    int64_t whole = product / MS_PER_HOUR, rest = product % MS_PER_HOUR;
+    bool is_up = rest * 2 > MS_PER_HOUR || (rest * 2 == MS_PER_HOUR && whole % 2 == 1);
+    return (struct money){whole + is_up};
 }
 
 /* Planning estimate of the power a job draws, the building's overhead included. */
@@ -55,40 +62,40 @@ static int64_t job_watts(const struct job_spec *spec, const struct job_variant *
     return watts;
 }
 
-static void score_energy(const struct placer *placer, const struct place_site *site,
-                         const struct job_spec *spec, const struct job_variant *variant,
-                         struct span_ms runs, struct place_score *score)
+static void rate_energy(const struct placer *placer, const struct place_site *site,
+                        const struct job_spec *spec, const struct job_variant *variant,
+                        struct place_rates *rates)
 {
     const struct region *region = site->region;
     if (region == NULL)
         return;
-    int64_t watt_s = job_watts(spec, variant, region) * (runs.ms / 1000);
+    int64_t watts = job_watts(spec, variant, region);
     if (!site->site.ask_includes_energy && region->price_per_kwh.has)
-        score->energy = money_scale_saturated(region->price_per_kwh.value, watt_s, 3600000);
+        rates->energy = money_scale_saturated(region->price_per_kwh.value, watts, 1000);
     if (region->carbon_mg_per_kwh.has && placer->policy.carbon_price_per_tonne.has) {
         struct money per_kwh =
             money_scale_saturated(placer->policy.carbon_price_per_tonne.value,
                                   clamp(region->carbon_mg_per_kwh.value, INT64_MAX), 1000000000);
-        score->carbon = money_scale_saturated(per_kwh, watt_s, 3600000);
+        rates->carbon = money_scale_saturated(per_kwh, watts, 1000);
     }
 }
 
-/* Bytes on their way: time at the class's value, and the egress price. */
-static void add_staging(const struct placer *placer, const struct job_spec *spec, uint64_t bytes,
-                        int64_t mbps, struct maybe_money egress_per_gb, struct place_score *score)
+/* Bytes on their way: the time that takes, and the egress price. */
+static void rate_bytes(uint64_t bytes, int64_t mbps, struct maybe_money egress_per_gb,
+                       struct place_rates *rates)
 {
     int64_t ms = clamp(bytes / (uint64_t)(mbps * 125), INT64_MAX); /* 1 Mbit/s: 125 bytes a ms */
-    score->staging = money_add_saturated(
-        score->staging, per_hours(placer->policy.time_value_per_hour[spec->priority], SPAN_MS(ms)));
+    if (__builtin_add_overflow(rates->staging.ms, ms, &rates->staging.ms))
+        rates->staging.ms = INT64_MAX;
     if (egress_per_gb.has)
-        score->egress = money_add_saturated(
-            score->egress,
+        rates->egress = money_add_saturated(
+            rates->egress,
             money_scale_saturated(egress_per_gb.value, clamp(bytes / 1000, INT64_MAX), 1000000));
 }
 
 /* Content from the network's store, at the planning estimate of its links. */
-static void score_inputs(const struct placer *placer, const struct place_site *site,
-                         const struct job_spec *spec, struct place_score *score)
+static void rate_inputs(const struct placer *placer, const struct place_site *site,
+                        const struct job_spec *spec, struct place_rates *rates)
 {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < spec->input_count; i++) {
@@ -97,12 +104,12 @@ static void score_inputs(const struct placer *placer, const struct place_site *s
             __builtin_add_overflow(bytes, input->size_bytes, &bytes))
             bytes = UINT64_MAX;
     }
-    add_staging(placer, spec, bytes, MBPS_UNKNOWN, placer->policy.egress_per_gb, score);
+    rate_bytes(bytes, MBPS_UNKNOWN, placer->policy.egress_per_gb, rates);
 }
 
-/* Bringing a checkpoint over: time at the class's value, and the link's egress price. */
-static void score_staging(struct placer *placer, const struct place_site *site,
-                          const struct place_job *job, struct place_score *score)
+/* A checkpoint, over the link from where a copy lies. */
+static void rate_restore(struct placer *placer, const struct place_site *site,
+                         const struct place_job *job, struct place_rates *rates)
 {
     if (!job->has_restore || job->restore_bytes == 0 ||
         id_is_equal(job->restore_site.id, site->site.id.id))
@@ -112,57 +119,61 @@ static void score_staging(struct placer *placer, const struct place_site *site,
     int64_t mbps = link != NULL && link->bandwidth_mbps.has && link->bandwidth_mbps.value > 0
                        ? clamp(link->bandwidth_mbps.value, MBPS_MAX)
                        : MBPS_UNKNOWN;
-    add_staging(placer, job->spec, job->restore_bytes, mbps,
-                link != NULL && link->egress_per_gb.has ? link->egress_per_gb
-                                                        : placer->policy.egress_per_gb,
-                score);
+    rate_bytes(job->restore_bytes, mbps,
+               link != NULL && link->egress_per_gb.has ? link->egress_per_gb
+                                                       : placer->policy.egress_per_gb,
+               rates);
 }
 
-/* Devices left over on a node that the choice breaks open. */
-static void score_fragments(const struct place_site *site, const struct job_spec *spec,
-                            const struct job_variant *variant, const struct rank_place *places,
-                            struct money ask_per_hour, struct span_ms runs,
-                            struct place_score *score)
-{
-    if (variant->accelerators == 0 || places == NULL)
-        return;
-    int64_t left = 0, held = (int64_t)variant->accelerators * spec->num_nodes;
-    for (uint32_t r = 0; r < spec->num_nodes; r++) {
-        int64_t spare = __builtin_popcount(place_node_devices_free(&site->nodes[places[r].node])) -
-                        (int64_t)variant->accelerators;
-        left += spare > 0 ? spare : 0; /* below: they are taken now and will be free by then */
-    }
-    struct money whole = per_hours(ask_per_hour, runs);
-    score->fragmentation = money_scale_saturated(whole, left * PLACE_FRAGMENT_PERCENT, held * 100);
-}
-
-bool place_score_site(struct placer *placer, const struct place_site *site,
-                      const struct place_job *job, uint32_t variant_index, struct span_ms wait,
-                      const struct rank_place *places, struct place_score *out,
-                      struct money *out_ask_per_hour)
+bool place_rates_of(struct placer *placer, const struct place_site *site,
+                    const struct place_job *job, uint32_t variant_index, uint32_t stock,
+                    struct place_rates *out)
 {
     const struct job_spec *spec = job->spec;
     const struct job_variant *variant = &spec->variants[variant_index];
-    const struct region *region = site->region;
-    struct slice model = place_model(placer, site, variant);
-    if (variant->accelerators > 0 && places != NULL)
-        model =
-            slice_of(*(char **)vector_at(&placer->names, site->nodes[places[0].node].accelerator));
+    struct slice model = variant->accelerator;
+    if (stock < site->stock_count)
+        model = slice_of(place_name(placer, site->stocks[stock].accelerator));
     struct maybe_money ask = site_gang_ask_per_hour(&site->site, model, variant->accelerators,
                                                     spec->cpu_milli, spec->num_nodes);
     if (!ask.has)
         return false;
-    struct place_score score = {0};
-    struct span_ms runs = place_expected(placer, job);
-    score.ask = per_hours(ask.value, runs);
-    score_energy(placer, site, spec, variant, runs, &score);
-    score_staging(placer, site, job, &score);
-    score_inputs(placer, site, spec, &score);
-    score_fragments(site, spec, variant, places, ask.value, runs, &score);
-    score.wait = per_hours(placer->policy.time_value_per_hour[spec->priority], wait);
-    if (region != NULL && region->role == ROLE_SERVE && spec->placement.role != ROLE_SERVE)
-        score.role = money_scale_saturated(score.ask, PLACE_ROLE_PERCENT, 100);
-    if (!id_is_none(job->avoid.id) && id_is_equal(job->avoid.id, site->site.id.id))
+    struct place_rates rates = {.ask = ask.value};
+    rate_energy(placer, site, spec, variant, &rates);
+    rate_restore(placer, site, job, &rates);
+    rate_inputs(placer, site, spec, &rates);
+    if (site->region != NULL && site->region->role == ROLE_SERVE &&
+        spec->placement.role != ROLE_SERVE)
+        rates.role = money_scale_saturated(rates.ask, PLACE_ROLE_PERCENT, 100);
+    *out = rates;
+    return true;
+}
+
+bool place_is_over_budget(const struct place_job *job, const struct place_score *score)
+{
+    struct money buyer =
+        money_add_saturated(score->ask, money_add_saturated(score->energy, score->egress));
+    return job->spec->budget.micros > 0 && buyer.micros > job->spec->budget.micros;
+}
+
+void place_score_of(const struct placer *placer, const struct place_job *job,
+                    const struct place_option *option, struct span_ms runs, struct span_ms wait,
+                    uint32_t left, struct place_score *out)
+{
+    const struct place_rates *rates = &option->rates;
+    struct money time_value = placer->policy.time_value_per_hour[job->spec->priority];
+    struct place_score score = {.ask = per_hours(rates->ask, runs),
+                                .energy = per_hours(rates->energy, runs),
+                                .egress = rates->egress,
+                                .carbon = per_hours(rates->carbon, runs),
+                                .wait = per_hours(time_value, wait),
+                                .staging = per_hours(time_value, rates->staging),
+                                .role = per_hours(rates->role, runs)};
+    if (left > 0 && option->need.devices > 0)
+        score.fragmentation =
+            money_scale_saturated(score.ask, (int64_t)left * PLACE_FRAGMENT_PERCENT,
+                                  (int64_t)option->need.devices * option->need.ranks * 100);
+    if (!id_is_none(job->avoid.id) && id_is_equal(job->avoid.id, option->site->site.id.id))
         score.risk = money_scale_saturated(score.ask, PLACE_RETRY_PERCENT, 100);
     const struct money terms[] = {score.ask,           score.energy, score.egress,
                                   score.carbon,        score.wait,   score.staging,
@@ -170,6 +181,4 @@ bool place_score_site(struct placer *placer, const struct place_site *site,
     for (size_t i = 0; i < sizeof(terms) / sizeof(terms[0]); i++)
         score.total = money_add_saturated(score.total, terms[i]);
     *out = score;
-    *out_ask_per_hour = ask.value;
-    return true;
 }

@@ -1,5 +1,8 @@
 /* Fair share over the tenant tree: decayed history plus what is held now, over weight. History
- * halves in a day of wall time. */
+ * halves in a day of wall time.
+ *
+ * Shares are compared in steps of 1/32 of a doubling (about 2 %), so that one job more or less
+ * rarely moves a tenant; in the same step the first by name is next. */
 #include "base/assert.h"
 #include "place/place_state.h"
 
@@ -8,6 +11,7 @@ enum {
     SHARE_NUMERATOR = 63670, /* 65536 * 2^(-1/24) */
     SHARE_DENOMINATOR = 65536,
     SHARE_STEPS_MAX = 24 * 40, /* after which nothing is left of it */
+    SHARE_STEP_BITS = 5,
 };
 
 struct place_tenant *place_tenant_find(const struct placer *placer, struct tenant_id id)
@@ -28,6 +32,21 @@ static void share_decay(struct place_tenant *tenant, int64_t at_s)
             (uint64_t)((unsigned __int128)tenant->charged * SHARE_NUMERATOR / SHARE_DENOMINATOR);
 }
 
+void place_share_decay(struct placer *placer, struct wall_us now)
+{
+    int64_t hour = now.us / 1000000 / SHARE_STEP_S;
+    size_t cursor = 0;
+    void *value;
+    if (hour == placer->share_hour)
+        return;
+    placer->share_hour = hour;
+    while (idmap_next(&placer->tenants, &cursor, NULL, &value))
+        share_decay(value, now.us / 1000000);
+    cursor = 0;
+    while (idmap_next(&placer->tenants, &cursor, NULL, &value))
+        place_share_refresh(placer, value);
+}
+
 void place_share_charge(struct place_tenant *tenant, uint64_t core_ms, struct wall_us at)
 {
     for (; tenant != NULL; tenant = tenant->parent) {
@@ -37,46 +56,126 @@ void place_share_charge(struct place_tenant *tenant, uint64_t core_ms, struct wa
     }
 }
 
-void place_share_hold(struct place_tenant *tenant, const struct place_hold *hold, bool is_taken)
+void place_share_hold(struct placer *placer, struct place_tenant *tenant,
+                      const struct place_hold *hold, bool is_taken)
 {
     uint64_t cpu = (uint64_t)hold->cpu_milli * hold->nodes;
     uint64_t devices = (uint64_t)hold->accelerators * hold->nodes;
-    for (; tenant != NULL; tenant = tenant->parent) {
-        ASSERT(is_taken || (tenant->cpu_milli_held >= cpu && tenant->accelerators_held >= devices));
-        tenant->hold_count = is_taken ? tenant->hold_count + 1 : tenant->hold_count - 1;
-        tenant->cpu_milli_held =
-            is_taken ? tenant->cpu_milli_held + cpu : tenant->cpu_milli_held - cpu;
-        tenant->accelerators_held =
-            is_taken ? tenant->accelerators_held + devices : tenant->accelerators_held - devices;
+    for (struct place_tenant *at = tenant; at != NULL; at = at->parent) {
+        ASSERT(is_taken || (at->cpu_milli_held >= cpu && at->accelerators_held >= devices));
+        at->hold_count = is_taken ? at->hold_count + 1 : at->hold_count - 1;
+        at->cpu_milli_held = is_taken ? at->cpu_milli_held + cpu : at->cpu_milli_held - cpu;
+        at->accelerators_held =
+            is_taken ? at->accelerators_held + devices : at->accelerators_held - devices;
+    }
+    place_share_refresh(placer, tenant);
+}
+
+/* ---- the order among siblings */
+
+static int64_t share_key(const struct place_tenant *tenant)
+{
+    unsigned __int128 held_milli =
+        (unsigned __int128)tenant->cpu_milli_held +
+        (unsigned __int128)tenant->accelerators_held * PLACE_ACCELERATOR_CORES * 1000;
+    unsigned __int128 use = tenant->charged + held_milli * PLACE_SHARE_WINDOW_S;
+    uint64_t amount = use > UINT64_MAX ? UINT64_MAX : (uint64_t)use;
+    amount /= tenant->tenant.weight;
+    if (amount < UINT64_C(1) << SHARE_STEP_BITS)
+        return (int64_t)amount;
+    int top = 63 - __builtin_clzll(amount);
+    uint64_t below = amount >> (top - SHARE_STEP_BITS) & ((1u << SHARE_STEP_BITS) - 1);
+    return ((int64_t)top << SHARE_STEP_BITS) + (int64_t)below;
+}
+
+/* Shapes among `marks` that the quota has no room for are left out. */
+static void allowed_update(const struct placer *placer, struct place_tenant *tenant,
+                           const struct place_mask *marks)
+{
+    const struct tenant_quota *quota = &tenant->tenant.quota;
+    uint64_t cpu = UINT64_MAX, devices = UINT64_MAX;
+    if (quota->cpu_milli.has)
+        cpu = quota->cpu_milli.value > tenant->cpu_milli_held
+                  ? quota->cpu_milli.value - tenant->cpu_milli_held
+                  : 0;
+    if (quota->accelerators.has)
+        devices = quota->accelerators.value > tenant->accelerators_held
+                      ? quota->accelerators.value - tenant->accelerators_held
+                      : 0;
+    tenant->has_allowed =
+        cpu < placer->claim_max.cpu_milli || devices < placer->claim_max.accelerators;
+    if (!tenant->has_allowed)
+        return;
+    for (int w = 0; w < PLACE_MASK_WORDS; w++) {
+        uint64_t allowed = UINT64_MAX;
+        for (uint64_t rest = marks->words[w]; rest != 0; rest &= rest - 1) {
+            int bit = __builtin_ctzll(rest);
+            const struct place_claim *claim = &placer->claims[w * 64 + bit];
+            if (claim->cpu_milli > cpu || claim->accelerators > devices)
+                allowed &= ~(UINT64_C(1) << bit);
+        }
+        tenant->allowed.words[w] = allowed;
     }
 }
 
-static unsigned __int128 share_key(struct place_tenant *tenant, int64_t now_s)
+static struct place_order *siblings_of(struct placer *placer, const struct place_tenant *tenant,
+                                       int priority)
 {
-    share_decay(tenant, now_s);
-    uint64_t held_milli =
-        tenant->cpu_milli_held + tenant->accelerators_held * PLACE_ACCELERATOR_CORES * 1000;
-    return (unsigned __int128)tenant->charged +
-           (unsigned __int128)held_milli * PLACE_SHARE_WINDOW_S;
+    return tenant->parent == NULL ? &placer->roots[priority]
+                                  : &tenant->parent->sides[priority].children;
 }
 
-/* Least use over weight; of equals the first by name. */
-struct place_tenant *place_share_poorest(const struct vector *tenants, enum priority_class priority,
-                                         int64_t now_s)
+static void side_refresh(struct place_order *siblings, struct place_tenant *tenant,
+                         struct place_knot *knot, int64_t key, const struct place_mask *marks)
 {
-    struct place_tenant *best = NULL;
-    unsigned __int128 best_key = 0;
-    for (size_t i = 0; i < tenants->len; i++) {
-        struct place_tenant *at = *(struct place_tenant **)vector_at(tenants, i);
-        if (at->ready[priority] == 0)
-            continue;
-        unsigned __int128 key = share_key(at, now_s);
-        if (best == NULL || key * best->tenant.weight < best_key * at->tenant.weight) {
-            best = at;
-            best_key = key;
+    if (mask_is_empty(marks)) {
+        if (knot->is_in)
+            order_remove(siblings, knot);
+        return;
+    }
+    if (knot->is_in && knot->key == key) {
+        if (!mask_is_equal(&knot->own, marks))
+            order_remark(knot, marks);
+        return;
+    }
+    if (knot->is_in)
+        order_remove(siblings, knot);
+    knot->key = key;
+    knot->tie = tenant->tenant.name;
+    knot->owner = tenant;
+    knot->own = *marks;
+    order_insert(siblings, knot);
+}
+
+void place_share_refresh(struct placer *placer, struct place_tenant *tenant)
+{
+    for (; tenant != NULL; tenant = tenant->parent) {
+        struct place_mask marks[PRIORITY_COUNT_], all = {{0}};
+        for (int p = 0; p < PRIORITY_COUNT_; p++) {
+            struct place_mask below;
+            order_marks(&tenant->sides[p].groups, &marks[p]);
+            order_marks(&tenant->sides[p].children, &below);
+            mask_join(&marks[p], &below);
+            mask_join(&all, &marks[p]);
+        }
+        allowed_update(placer, tenant, &all);
+        int64_t key = share_key(tenant);
+        for (int p = 0; p < PRIORITY_COUNT_; p++) {
+            if (tenant->has_allowed)
+                mask_meet(&marks[p], &tenant->allowed);
+            side_refresh(siblings_of(placer, tenant, p), tenant, &tenant->sides[p].knot, key,
+                         &marks[p]);
         }
     }
-    return best;
+}
+
+void place_share_leave(struct placer *placer, struct place_tenant *tenant)
+{
+    for (int p = 0; p < PRIORITY_COUNT_; p++)
+        if (tenant->sides[p].knot.is_in)
+            order_remove(siblings_of(placer, tenant, p), &tenant->sides[p].knot);
+    if (tenant->parent != NULL)
+        place_share_refresh(placer, tenant->parent);
 }
 
 void placer_share_read(const struct placer *placer, struct tenant_id id, struct place_share *out)
@@ -95,5 +194,7 @@ enum err placer_share_put(struct placer *placer, struct tenant_id id,
         return ERR_NOT_FOUND;
     tenant->charged = share->core_ms;
     tenant->charged_at_s = share->at.us / 1000000;
+    placer->share_hour = INT64_MIN; /* it has its own hour */
+    place_share_refresh(placer, tenant);
     return ERR_OK;
 }

@@ -133,11 +133,33 @@ void placer_link_remove(struct placer *placer, struct slice a, struct slice b)
 
 /* ---- sites */
 
-void place_site_free(struct place_site *site)
+static void site_deinit(struct place_site *site)
 {
     arena_deinit(&site->arena);
+    stock_free(site);
     free(site->nodes);
+}
+
+void place_site_free(struct place_site *site)
+{
+    site_deinit(site);
+    free(site->wants);
     free(site);
+}
+
+struct place_site *place_site_at(const struct placer *placer, size_t index)
+{
+    return *(struct place_site **)vector_at(&placer->sites, index);
+}
+
+struct place_site *place_site_find(struct placer *placer, struct site_id id)
+{
+    return idmap_get(&placer->sites_by_id, id.id);
+}
+
+const char *place_name(const struct placer *placer, uint16_t index)
+{
+    return *(char **)vector_at(&placer->names, index);
 }
 
 const char *place_name_keep(struct placer *placer, struct slice name, uint16_t *out_index)
@@ -155,6 +177,33 @@ const char *place_name_keep(struct placer *placer, struct slice name, uint16_t *
     }
     *out_index = (uint16_t)(placer->names.len - 1);
     return copy;
+}
+
+static enum err nodes_copy(struct placer *placer, const struct site *site, struct place_site *out)
+{
+    uint16_t *accelerators = calloc(site->node_count + 1, sizeof(*accelerators));
+    enum runtime *runtimes = calloc(site->node_count + 1, sizeof(*runtimes));
+    enum err err = accelerators == NULL || runtimes == NULL ? ERR_NO_MEMORY : ERR_OK;
+    for (uint32_t i = 0; err == ERR_OK && i < site->node_count; i++) {
+        const struct site_node *node = &site->nodes[i];
+        if (place_name_keep(placer, node->accelerator, &accelerators[i]) == NULL)
+            err = ERR_LIMIT;
+        uint16_t mask =
+            (uint16_t)((1u << (node->accelerator_count > 16 ? 16 : node->accelerator_count)) - 1);
+        runtimes[i] = node->runtime;
+        out->nodes[i] = (struct place_node){.cpu_milli = node->cpu_milli,
+                                            .cpu_milli_seen = node->cpu_milli,
+                                            .mem_bytes = node->mem_bytes,
+                                            .mem_bytes_seen = node->mem_bytes,
+                                            .devices = mask,
+                                            .devices_seen = mask,
+                                            .is_up = true};
+    }
+    if (err == ERR_OK)
+        err = stock_build(out, accelerators, runtimes);
+    free(accelerators);
+    free(runtimes);
+    return err;
 }
 
 static enum err site_copy(struct placer *placer, const struct site *site, struct place_site *out)
@@ -181,34 +230,14 @@ static enum err site_copy(struct placer *placer, const struct site *site, struct
     out->site.images.items = images;
     out->site.nodes = NULL;
     out->node_count = site->node_count;
-    for (uint32_t i = 0; i < site->node_count; i++) {
-        const struct site_node *node = &site->nodes[i];
-        uint16_t accelerator;
-        if (place_name_keep(placer, node->accelerator, &accelerator) == NULL)
-            return ERR_LIMIT;
-        uint16_t mask =
-            (uint16_t)((1u << (node->accelerator_count > 16 ? 16 : node->accelerator_count)) - 1);
-        out->nodes[i] = (struct place_node){.cpu_milli = node->cpu_milli,
-                                            .cpu_milli_seen = node->cpu_milli,
-                                            .mem_bytes = node->mem_bytes,
-                                            .mem_bytes_seen = node->mem_bytes,
-                                            .devices = mask,
-                                            .devices_seen = mask,
-                                            .is_up = true,
-                                            .runtime = node->runtime,
-                                            .accelerator = accelerator};
-    }
-    return ERR_OK;
+    return nodes_copy(placer, site, out);
 }
 
 /* Books of the holds that stand at the site, on its new nodes. */
 static void site_rehold(struct place_site *site)
 {
-    for (const struct place_hold *hold = site->holds; hold != NULL; hold = hold->site_next)
-        for (uint32_t r = 0; r < hold->nodes; r++)
-            if (hold->places[r].node < site->node_count)
-                place_node_take(&site->nodes[hold->places[r].node], hold->cpu_milli,
-                                hold->mem_bytes, &hold->places[r]);
+    for (struct place_hold *hold = site->holds; hold != NULL; hold = hold->site_next)
+        place_hold_nodes(hold, true);
 }
 
 static void site_unlist(struct placer *placer, const struct place_site *site)
@@ -245,16 +274,20 @@ enum err placer_site_put(struct placer *placer, const struct site *site, bool is
             free(at);
     }
     if (err != ERR_OK) {
-        arena_deinit(&fresh.arena);
-        free(fresh.nodes);
+        site_deinit(&fresh);
         return err;
     }
+    place_settings_raise(placer); /* no option and no reservation knows its nodes any more */
     if (!is_new) {
         site_unlist(placer, at); /* it may have another name now */
         fresh.holds = at->holds;
         fresh.hold_count = at->hold_count;
-        arena_deinit(&at->arena);
-        free(at->nodes);
+        fresh.wants = at->wants;
+        fresh.want_cap = at->want_cap;
+        fresh.has_grown = at->has_grown;
+        fresh.has_shrunk = at->has_shrunk;
+        fresh.changed_next = at->changed_next;
+        site_deinit(at);
     }
     *at = fresh;
     at->is_open = is_open;
@@ -262,9 +295,16 @@ enum err placer_site_put(struct placer *placer, const struct site *site, bool is
     err = site_list(placer, at);
     ASSERT(err == ERR_OK);
     site_rehold(at);
-    place_site_changed(placer, at);
-    place_settings_raise(placer);
     return ERR_OK;
+}
+
+static void changed_forget(struct placer *placer, struct place_site *site)
+{
+    struct place_site **at = &placer->changed;
+    while (*at != NULL && *at != site)
+        at = &(*at)->changed_next;
+    if (*at != NULL)
+        *at = site->changed_next;
 }
 
 void placer_site_remove(struct placer *placer, struct site_id id)
@@ -273,10 +313,11 @@ void placer_site_remove(struct placer *placer, struct site_id id)
     if (site == NULL)
         return;
     ASSERT(site->hold_count == 0);
+    place_settings_raise(placer);
+    changed_forget(placer, site);
     (void)idmap_remove(&placer->sites_by_id, id.id);
     site_unlist(placer, site);
     place_site_free(site);
-    place_settings_raise(placer); /* reservations may have pointed at it */
 }
 
 void placer_site_open(struct placer *placer, struct site_id id, bool is_open)
@@ -285,8 +326,10 @@ void placer_site_open(struct placer *placer, struct site_id id, bool is_open)
     if (site == NULL || site->is_open == is_open)
         return;
     site->is_open = is_open;
-    place_site_changed(placer, site);
-    place_settings_raise(placer); /* a closed one counts, too: a job may now go where it avoided */
+    placer->supply++;
+    place_reservations_drop(placer, site);
+    place_site_changed(placer, site, is_open);
+    place_all_unpark(placer); /* a closed one counts, too: a job may now go where it avoided */
 }
 
 static uint16_t seen_mask(const struct sync_node *node)
@@ -314,13 +357,19 @@ void placer_site_observe(struct placer *placer, struct site_id id, const struct 
         node->mem_bytes_seen =
             nodes[i].mem_bytes_free < node->mem_bytes ? nodes[i].mem_bytes_free : node->mem_bytes;
         node->devices_seen = seen_mask(&nodes[i]) & node->devices;
-        changed = changed || memcmp(&old, node, sizeof(old)) != 0;
+        if (memcmp(&old, node, sizeof(old)) == 0)
+            continue;
+        changed = true;
+        stock_update(site, nodes[i].node);
         grew = grew || (node->is_up && !old.is_up) || node->cpu_milli_seen > old.cpu_milli_seen ||
                node->mem_bytes_seen > old.mem_bytes_seen ||
                (node->devices_seen & ~old.devices_seen) != 0;
     }
-    if (changed)
-        place_site_changed(placer, site);
+    if (!changed)
+        return;
+    placer->supply++;
+    place_reservations_drop(placer, site); /* its nodes may not come free as was thought */
+    place_site_changed(placer, site, false);
     if (grew)
-        place_version_raise(placer, site);
+        place_site_changed(placer, site, true);
 }

@@ -1,18 +1,25 @@
-/* What the placement engine keeps. Private to src/place. See place/place.h for what it does.
+/* What the placement engine keeps. Private to src/place. See place/place.h for what it does and
+ * docs/placement.md for the rules.
  *
- * Queue: jobs of one tenant, class and shape (everything of a spec that placement looks at) form a
- * group, so that a thousand jobs that are alike are tried once, not a thousand times. Jobs stand in
- * order of (created_at, id), groups in the order of their first jobs. Each tenant has, for each
- * class, its groups and a cursor: groups before it are known not to fit at the present `version`.
- * `version` rises whenever capacity or quota may have grown; then cursors go back to the start.
+ * Four indexes carry the speed; each is a cache of what stands, exact at all times:
  *
- * What failed is not tried again where nothing grew: a shape remembers the version of its last
- * failure, the placer the sites that grew since. These are caches: with them or without, the
- * decisions are the same.
+ *  stock   the nodes of a site with one chip, by what they have free: which node fits best is found
+ *          without looking at the others (place_stock.c).
+ *  option  a way to run a shape at a site that no filter forbids, with its prices. It knows whether
+ *          it fits now; a site that changes asks its own options again and no others
+ *          (place_shape.c).
+ *  order   tenants by share and a tenant's groups by age, each with the shapes that wait below it:
+ *          the next job that fits somewhere is found by one walk (place_order.h, place_queue.c).
+ *  holds   what is taken where.
  *
- * Limits: at a version at most PLACE_TRIES_MAX shapes are looked at and PLACE_VISITS_MAX groups
- * passed. Where that was not enough, the next version begins with the jobs that had a reservation
- * and goes on where the last one stopped, so that every group's turn comes.
+ * A shape is all that filters, prices per hour and nodes look at in a job. How long jobs may run is
+ * not part of it: prices are per hour. Jobs of one tenant, class, shape and step of time limit wait
+ * as one group, in order of (created_at, id).
+ *
+ * Marks: a shape with a step of limit has a mark (place_order.h) while it waits. placer->open has
+ * the marks of those that fit somewhere now, so only jobs that can start are ever looked at. What
+ * else can keep a job away (its own budget, the site that just failed it) parks its group until the
+ * shape fits at one more site.
  *
  * Books: a node's free capacity is min(its size, what the site measured) less what our holds take.
  */
@@ -23,20 +30,22 @@
 #include "base/map.h"
 #include "base/vector.h"
 #include "place/place.h"
+#include "place/place_order.h"
 
 enum {
     PLACE_COPY_BYTES_MAX = 16 << 20, /* of one noun */
-    PLACE_SITES_MAX = 4096,
     PLACE_REGIONS_MAX = 4096,
     PLACE_LINKS_MAX = 65536,
     PLACE_JOBS_MAX = 4194304,
     PLACE_NAMES_MAX = 65535,
-    PLACE_TRIES_MAX = 64,    /* shapes that may fail at a version before the rest waits */
-    PLACE_VISITS_MAX = 1024, /* groups passed at a version before the rest waits */
-    PLACE_REST_MS = 20,      /* until a scan that was cut short goes on, were nothing to happen */
-    PLACE_GROWN_MAX = 64,    /* sites remembered to have grown */
+    PLACE_STOCKS_MAX = 32, /* chips at one site; nodes with others are never used */
+    PLACE_OPTIONS_MAX = 1 << 24,
+    PLACE_SHAPES_IDLE_MAX = 4096, /* kept though no job of theirs waits */
     PLACE_SHAPE_BYTES_MAX = 1 << 20,
-    PLACE_OUTLOOKS_MAX = 16,
+    PLACE_LEVELS = RANK_DEVICES_MAX + 1, /* free devices of a node */
+    PLACE_GRADES = 8,                    /* of free cores, and of free memory */
+    PLACE_BUCKETS = PLACE_GRADES * PLACE_GRADES,
+    PLACE_STEPS = 32,           /* of time limits; see place_step */
     PLACE_RESERVATIONS_MAX = 4, /* blocked heads whose start is protected */
     PLACE_WATTS_PER_CORE = 10,  /* planning estimates: they rank places, they never bill */
     PLACE_WATTS_PER_ACCELERATOR = 400,
@@ -52,48 +61,81 @@ struct place_node {
     uint64_t mem_bytes, mem_bytes_seen, mem_bytes_used;
     uint16_t devices, devices_seen, devices_used; /* bit masks */
     bool is_up;
+    bool is_reserved; /* for a blocked head: in no bucket */
+    bool is_listed;   /* in a bucket of its stock */
+    uint8_t stock;
+    uint8_t level, bucket; /* where it is listed */
+    uint16_t slot;         /* its number within the stock */
+};
+
+/* Nodes of one site with the same chip (or none), by free devices (level), and by free cores and
+ * memory, each in eight grades: nothing much, then from 1/128, 1/64, ... 1/2 of the largest node's.
+ * A bucket is a grade of cores and a grade of memory. */
+struct place_stock {
     enum runtime runtime;
     uint16_t accelerator; /* index into the placer's names; 0: none */
+    uint8_t levels;       /* most devices of a node, and one */
+    uint32_t node_count, words;
+    uint32_t cpu_milli_max;
+    uint64_t mem_bytes_max;
+    uint16_t *nodes;                   /* slot -> index into the site's nodes, ascending */
+    uint32_t at_least[PLACE_LEVELS];   /* listed nodes with so many devices free */
+    uint64_t filled[PLACE_LEVELS];     /* bits: buckets that are not empty */
+    uint16_t (*counts)[PLACE_BUCKETS]; /* [level][bucket] */
+    uint64_t *bits;                    /* [level][bucket][word]: slots */
+    struct place_make {                /* nodes that are alike, for what would fit were it empty */
+        uint32_t cpu_milli, devices, count;
+        uint64_t mem_bytes;
+    } * makes;
+    uint32_t make_count;
 };
 
 struct place_site {
     struct arena arena; /* owns `site` */
     struct site site;
     const struct region *region; /* NULL: not known */
+    uint32_t index;              /* in placer->sites */
     struct place_node *nodes;
     uint32_t node_count;
+    struct place_stock stocks[PLACE_STOCKS_MAX];
+    uint32_t stock_count;
     bool is_open;
+    bool has_grown, has_shrunk; /* since its options were asked; then it is in placer->changed */
+    struct place_site *changed_next;
     uint32_t hold_count;
     struct place_hold *holds; /* its list, in no order that shows */
-    uint64_t stamp;           /* rises with every change of its nodes or holds */
-    struct place_room {       /* cleared by a change */
-        bool is_known;
-        int64_t first_end_ms, last_since_ms; /* of its holds, by their limits; wall */
-        /* The most that any one node has free. */
-        uint32_t cpu_milli, devices;
-        uint64_t mem_bytes;
-    } room;
+    struct place_want {       /* an option here of a shape that waits; kept small: all are read */
+        struct place_option *option;
+        uint16_t ranks;
+        uint8_t devices, stock, fit, next; /* next: what fit is about to become */
+    } * wants;
+    uint32_t want_count, want_cap;
 };
 
 struct place_tenant {
     struct tenant tenant; /* name only is kept as text */
     struct arena arena;
     struct place_tenant *parent;
-    struct vector children; /* struct place_tenant *, by name */
-    struct place_queue {
-        struct place_group *first, *last, *cursor;
-        uint32_t blocked; /* groups before the cursor */
-        struct place_queue *touched_next;
-        struct place_tenant *tenant;
-        enum priority_class priority;
-        bool is_touched; /* in placer->touched: may have blocked groups */
-    } queues[PRIORITY_COUNT_];
-    uint32_t ready[PRIORITY_COUNT_]; /* groups at or after the cursor, this tenant and below */
-    uint64_t pending;                /* jobs, this tenant and below */
-    uint64_t hold_count;             /* this tenant and below */
+    uint32_t child_count;
+    struct place_side {
+        struct place_knot knot;      /* among its siblings that have something waiting */
+        struct place_order groups;   /* its own, by age */
+        struct place_order children; /* by share */
+    } sides[PRIORITY_COUNT_];
+    struct place_mask allowed;                  /* shapes that its quota has room for */
+    bool has_allowed;                           /* else: all */
+    uint64_t pending;                           /* jobs, this tenant and below */
+    uint64_t hold_count;                        /* this tenant and below */
     uint64_t cpu_milli_held, accelerators_held; /* this tenant and below */
     uint64_t charged;     /* decayed core-milliseconds, this tenant and below */
     int64_t charged_at_s; /* wall second of the last decay */
+};
+
+/* Marks that stand for no shape. */
+enum {
+    MARK_PARKED = PLACE_MARKS - 1,   /* fits somewhere, but something of its own is in the way */
+    MARK_HOPELESS = PLACE_MARKS - 2, /* no site could have it as things are set */
+    PLACE_MARKS_FREE = PLACE_MARKS - 2,
 };
 
 struct place_queued {
@@ -102,23 +144,72 @@ struct place_queued {
     struct place_queued *previous, *next;
 };
 
-/* All jobs that no filter, price or node could tell apart. Found by `key` in placer->shapes. */
+/* What one rank needs of a node. */
+struct place_need {
+    uint32_t cpu_milli, devices, ranks;
+    uint64_t mem_bytes;
+    enum runtime runtime; /* with devices, or else any node for cpu and opencl */
+};
+
+/* Prices of running a shape at a site, an hour where not said otherwise. */
+struct place_rates {
+    struct money ask, energy, carbon, role;
+    struct money egress;    /* once */
+    struct span_ms staging; /* time to bring data */
+};
+
+struct place_option {
+    struct place_shape *shape;
+    struct place_site *site;
+    uint32_t want; /* index into site->wants; UINT32_MAX: none waits */
+    uint8_t variant;
+    uint8_t stock;  /* UINT8_MAX: any node will do */
+    bool is_second; /* a foreign chip for who asked for domestic ones first */
+    uint8_t fit;    /* steps of limit that fit now: 0 none, PLACE_STEPS all */
+    struct place_need need;
+    struct place_rates rates;
+};
+
 struct place_shape {
-    uint64_t number; /* never used again */
-    uint32_t groups;
-    uint64_t failed_version;  /* fitted nowhere then; 0: not tried */
-    uint64_t useless_version; /* waiting helps nowhere, as of that placer->settings; 0: not known */
+    uint64_t number;   /* never used again */
+    uint64_t settings; /* placer->settings that it was worked out under */
+    struct place_shape *idle_previous, *idle_next;
+    uint32_t groups; /* waiting */
+    uint32_t step_groups[PLACE_STEPS];
+    uint16_t marks[PLACE_STEPS]; /* while a group waits */
+    struct place_group *parked;
+    uint8_t fit;                  /* the most of its options */
+    bool is_listed;               /* its options stand among their sites' wants */
+    struct place_option *options; /* by site's name, variant, stock */
+    uint32_t option_count;
+    uint8_t *codes; /* the filter at each site, by name: FILTER_NONE where there is an option */
+    struct place_job job; /* a copy of what the key holds, to work it out again */
+    struct arena arena;
     uint32_t key_len;
     char key[];
 };
 
 struct place_group {
+    struct place_knot knot; /* in its tenant's groups, unless parked or its array is full */
     struct place_tenant *tenant;
     enum priority_class priority;
     struct place_shape *shape;
+    uint8_t step;
+    struct place_array *array; /* NULL: none */
+    struct place_group *array_next;
+    struct place_group **parked_in; /* the list that it is parked in; NULL: none */
+    struct place_group *parked_previous, *parked_next;
+    uint64_t barren;  /* placer->supply under which no site could promise it nodes */
+    uint32_t key_len; /* of its key in placer->groups, at the end */
     struct place_queued *first, *last; /* never empty */
-    struct place_group *previous, *next;
     uint32_t job_count;
+    char key[];
+};
+
+/* Elements of one array that are held at once, counted by the address of the spec. */
+struct place_array {
+    uint32_t held, max;
+    struct place_group *groups;
 };
 
 struct place_hold {
@@ -139,26 +230,11 @@ struct place_hold {
 struct place_reservation {
     struct job_id job;
     struct place_site *site;
-    int64_t start_ms; /* wall; on its nodes nothing may run past it */
+    uint32_t variant, stock; /* the option's */
+    struct boot_ns start;    /* on its nodes nothing may run past it */
     uint32_t nodes_reserved;
     uint16_t nodes[JOB_NODES_MAX];
-};
-
-/* When jobs of one shape could start at each site; kept so that a release costs a look at one site.
- */
-struct place_outlook {
-    uint64_t shape;    /* its number */
-    uint64_t settings; /* placer->settings it was made under; another: worth nothing */
-    uint32_t variants; /* bits: those that were allowed */
-    uint64_t used_at;  /* the version that last asked */
-    uint32_t site_count;
-    struct place_soonest {
-        uint64_t stamp;         /* of the site; 0: not known */
-        int64_t at_ms;          /* INT64_MAX: never */
-        int64_t good_before_ms; /* wall time from which it must be worked out anew */
-        uint32_t variant;
-        bool is_ruled_out; /* by filter or price: waiting does not help */
-    } * sites;
+    bool is_fresh; /* something changed there since it was looked at */
 };
 
 struct placer {
@@ -169,33 +245,31 @@ struct placer {
     struct vector sites;   /* struct place_site *, by name */
     struct vector names;   /* char *: accelerator models; index 0 is "" */
     struct idmap tenants;  /* -> place_tenant */
-    struct vector roots;   /* struct place_tenant *, by name */
-    struct idmap queued;   /* -> place_queued */
-    struct idmap holds;    /* -> place_hold */
-    struct u64map
-        spec_holds; /* spec address -> number held (as pointer value), for array_parallel_max */
+    struct place_order roots[PRIORITY_COUNT_];
+    struct idmap queued;  /* -> place_queued */
+    struct idmap holds;   /* -> place_hold */
+    struct u64map arrays; /* spec address -> place_array */
     struct idmap sites_by_id;
     struct strmap shapes; /* key -> place_shape */
-    struct strmap groups; /* tenant, class, shape -> place_group */
+    struct strmap groups; /* tenant, class, shape, step, ... -> place_group */
     struct buffer key;    /* scratch */
     uint64_t shape_number;
-    uint64_t version;
-    uint64_t all_version; /* everything may have grown then */
-    uint64_t settings;    /* rises when sites, prices or policy change; not with holds */
-    uint64_t stamp;
-    uint32_t tries, visits;     /* at this version, since the last rest */
-    struct boot_ns rests_until; /* where they reached their limits */
-    struct place_queue *touched;
-    struct place_growth {
-        uint64_t version;
-        struct place_site *site;
-    } grown[PLACE_GROWN_MAX];                    /* a ring, by version */
-    uint64_t grown_count;                        /* ever */
-    struct job_id heads[PLACE_RESERVATIONS_MAX]; /* to be tried before the scan goes on */
-    uint32_t head_count, head_at;
-    struct place_reservation reservations[PLACE_RESERVATIONS_MAX];
+    uint64_t settings; /* rises when sites, prices or policy change; not with holds */
+    struct place_shape *idle_first, *idle_last; /* longest idle first */
+    uint32_t idle_count;
+    struct place_mask open, used; /* marks: fits somewhere now; stands for a shape */
+    uint32_t mark_open[PLACE_MARKS], mark_users[PLACE_MARKS];
+    struct place_claim { /* of the shape that alone has the mark */
+        uint64_t cpu_milli, accelerators;
+    } claims[PLACE_MARKS], claim_max;
+    struct place_group *quota_parked; /* until something is given back */
+    struct place_site *changed;
+    uint64_t supply;    /* rises when nodes, sites or rules are others; not with holds */
+    struct now now;     /* of the last question */
+    int64_t share_hour; /* to which shares have decayed */
+    bool is_stale;      /* settings changed: options are worked out anew before anything is asked */
+    struct place_reservation *reservations[PLACE_RESERVATIONS_MAX]; /* by order of their jobs */
     uint32_t reservation_count;
-    struct place_outlook outlooks[PLACE_OUTLOOKS_MAX];
 };
 
 struct place_region {
@@ -210,56 +284,28 @@ struct place_link {
 /* ---- place_site.c */
 /* The name as the placer keeps it, for ever; NULL: too many names or no memory. */
 const char *place_name_keep(struct placer *placer, struct slice name, uint16_t *out_index);
+const char *place_name(const struct placer *placer, uint16_t index);
 void place_site_free(struct place_site *site);
-
-/* ---- place_queue.c */
-/* Something may fit that did not: at `site` only, or (NULL) anywhere. */
-void place_version_raise(struct placer *placer, struct place_site *site);
-/* The same, and what sites, prices or rules are has changed. */
-void place_settings_raise(struct placer *placer);
-/* ERR_NO_MEMORY, ERR_LIMIT: nothing changed. */
-enum err place_queue_push(struct placer *placer, struct place_queued *queued) LQ_CHECKED;
-void place_queue_remove(struct placer *placer, struct place_queued *queued);
-/* The next group that may start, by class and fair share; NULL: none at this version. */
-struct place_group *place_queue_next(struct placer *placer, struct now now);
-/* It does not fit at this version. */
-void place_group_block(struct placer *placer, struct place_group *group);
-bool place_queued_is_before(const struct place_queued *a, const struct place_queued *b);
-
-/* ---- place_share.c */
-void place_share_charge(struct place_tenant *tenant, uint64_t core_ms, struct wall_us at);
-void place_share_hold(struct place_tenant *tenant, const struct place_hold *hold, bool is_taken);
-/* The tenant among `tenants` with something ready that has used least for its weight; NULL: none.
- */
-struct place_tenant *place_share_poorest(const struct vector *tenants, enum priority_class priority,
-                                         int64_t now_s);
-struct place_tenant *place_tenant_find(const struct placer *placer, struct tenant_id id);
-
-/* ---- place_fit.c */
+struct place_site *place_site_at(const struct placer *placer, size_t index);
 struct place_site *place_site_find(struct placer *placer, struct site_id id);
-const struct region *place_region_find(const struct placer *placer, struct slice name);
-/* Could a node of the site have room for a rank? Never wrong when it says no. */
-bool place_site_has_room(struct place_site *site, const struct job_spec *spec, uint32_t variant);
-/* A wall ms before which the site has no room for the job, if holds go to their limits. */
-int64_t place_site_not_before(struct place_site *site, const struct job_spec *spec, int64_t now_ms);
-void place_site_changed(struct placer *placer, struct place_site *site);
-/* The chip that the variant would get there; empty: none. */
-struct slice place_model(const struct placer *placer, const struct place_site *site,
-                         const struct job_variant *variant);
-const struct link *place_link_find(const struct placer *placer, const struct place_site *a,
-                                   const struct place_site *b);
-/* Filters that do not depend on what is free now. */
-enum place_filter place_filter_static(struct placer *placer, const struct place_site *site,
-                                      const struct place_job *job, uint32_t variant,
-                                      struct place_site_line *line);
-/* Quota of the whole tenant path. */
-enum place_filter place_filter_quota(const struct place_tenant *tenant, const struct job_spec *spec,
-                                     uint32_t accelerators, struct place_site_line *line);
-/* Finds a node for each rank. `nodes` are the site's, or a copy with some holds taken away.
- * Nodes reserved for others are used only when the job ends before. False: not enough. */
-bool place_fit_nodes(const struct placer *placer, const struct place_site *site,
-                     const struct place_node *nodes, const struct place_job *job, uint32_t variant,
-                     int64_t now_ms, struct rank_place *out_places);
+
+/* ---- place_stock.c: nodes by what they have free */
+/* Lists the site's nodes anew. ERR_NO_MEMORY. */
+enum err stock_build(struct place_site *site, const uint16_t *accelerators,
+                     const enum runtime *runtimes) LQ_CHECKED;
+void stock_free(struct place_site *site);
+/* What the node has free, or whether it may be used, is another now. */
+void stock_update(struct place_site *site, uint32_t node);
+/* The best nodes that are not reserved, in order: fewest devices left over, then fewest cores, then
+ * least memory (by grade), then the first. `stock` UINT8_MAX: of all stocks. UINT32_MAX: too few;
+ * else the devices left over in all. `out_nodes` may be NULL. */
+uint32_t stock_pick(const struct place_site *site, uint32_t stock, const struct place_need *need,
+                    uint16_t *out_nodes);
+/* Nodes that would do, were the site empty. */
+uint32_t stock_capacity(const struct place_stock *stock, const struct place_need *need);
+bool stock_suits(const struct placer *placer, const struct place_stock *stock,
+                 const struct job_variant *variant);
+bool stock_node_fits(const struct place_node *node, const struct place_need *need);
 uint32_t place_node_cpu_free(const struct place_node *node);
 uint64_t place_node_mem_free(const struct place_node *node);
 uint16_t place_node_devices_free(const struct place_node *node);
@@ -267,55 +313,157 @@ void place_node_take(struct place_node *node, uint32_t cpu_milli, uint64_t mem_b
                      const struct rank_place *place);
 void place_node_give(struct place_node *node, uint32_t cpu_milli, uint64_t mem_bytes,
                      const struct rank_place *place);
+/* Takes or gives all ranks of a hold, and lists their nodes anew. */
+void place_hold_nodes(struct place_hold *hold, bool is_taken);
+
+/* ---- place_key.c */
+void shape_key_write(struct buffer *key, const struct place_job *job);
+/* Into shape->job and its arena: options are worked out anew when no such job is left. */
+enum err shape_job_copy(struct place_shape *shape, const struct place_job *job) LQ_CHECKED;
+
+/* ---- place_shape.c: shapes, their options, and where they fit now */
+/* The job's shape, worked out. ERR_NO_MEMORY, ERR_LIMIT. */
+enum err shape_find(struct placer *placer, const struct place_job *job,
+                    struct place_shape **out) LQ_CHECKED;
+/* A group more or less waits. */
+void shape_wait(struct placer *placer, struct place_shape *shape, uint8_t step, int change);
+bool shape_is_open(const struct place_shape *shape, uint8_t step);
+void shapes_free(struct placer *placer);
+/* The ways to run a variant at a site, on those of its stocks that would do; unpriced ones are left
+ * out. They belong to no shape. */
+uint32_t place_options_of(struct placer *placer, struct place_site *site,
+                          const struct place_job *job, uint32_t variant, uint32_t stocks,
+                          struct place_option out[PLACE_STOCKS_MAX]);
+/* Sites, prices or rules are others now: no option stands until place_settle works them out. */
+void place_settings_raise(struct placer *placer);
+/* Something at the site is free that was not, or the reverse. */
+void place_site_changed(struct placer *placer, struct place_site *site, bool has_grown);
+/* Asks the options at changed sites again. */
+void place_settle(struct placer *placer);
+/* The smallest step that is not below the limit. */
+uint8_t place_step(struct span_ms limit);
+struct span_ms place_step_limit(uint8_t step);
+
+/* ---- place_queue.c */
+/* ERR_NO_MEMORY, ERR_LIMIT: nothing changed. */
+enum err place_queue_push(struct placer *placer, struct place_queued *queued) LQ_CHECKED;
+void place_queue_remove(struct placer *placer, struct place_queued *queued);
+/* All jobs whose limits come from tenants or policy find their groups anew. */
+void place_queue_relimit(struct placer *placer);
+/* Out of the way until its shape fits at one more site, or (`of_quota`) until something is given
+ * back. */
+void place_group_park(struct placer *placer, struct place_group *group, bool of_quota);
+void place_groups_unpark(struct placer *placer, struct place_group **list);
+void place_all_unpark(struct placer *placer);
+/* Groups show the marks that their shapes have now. */
+void place_groups_remark(struct placer *placer);
+/* Through the queue of one class in order, over groups with one of the marks. */
+struct place_walk {
+    enum priority_class priority;
+    uint32_t depth;
+    struct {
+        struct place_knot *knot;
+        struct place_mask marks;
+    } at[TENANT_DEPTH_MAX + 3];
+    struct place_tenant *tenant;   /* whose groups are being walked; NULL: none */
+    struct place_knot *group_knot; /* the last told */
+    struct place_mask marks;
+};
+void place_walk_begin(struct place_walk *walk, const struct placer *placer,
+                      enum priority_class priority, const struct place_mask *marks);
+struct place_group *place_walk_next(struct place_walk *walk);
+bool place_queued_is_before(const struct place_queued *a, const struct place_queued *b);
+/* ---- arrays */
+bool place_array_is_open(const struct placer *placer, const struct job_spec *spec);
+void place_array_count(struct placer *placer, const struct job_spec *spec, int change);
+
+/* ---- place_share.c */
+void place_share_charge(struct place_tenant *tenant, uint64_t core_ms, struct wall_us at);
+void place_share_hold(struct placer *placer, struct place_tenant *tenant,
+                      const struct place_hold *hold, bool is_taken);
+/* Its place among its siblings and its marks are worked out anew, and its parents'. */
+void place_share_refresh(struct placer *placer, struct place_tenant *tenant);
+void place_share_leave(struct placer *placer, struct place_tenant *tenant); /* its siblings */
+/* To the hour of now, all tenants. */
+void place_share_decay(struct placer *placer, struct wall_us now);
+struct place_tenant *place_tenant_find(const struct placer *placer, struct tenant_id id);
+
+/* ---- place_fit.c */
+const struct region *place_region_find(const struct placer *placer, struct slice name);
+const struct link *place_link_find(const struct placer *placer, const struct place_site *a,
+                                   const struct place_site *b);
+/* Filters that do not depend on what is free now. FILTER_NONE: `out_stocks` has bits of the stocks
+ * that would do. */
+enum place_filter place_filter_static(struct placer *placer, const struct place_site *site,
+                                      const struct place_job *job, uint32_t variant,
+                                      struct place_site_line *line, uint32_t *out_stocks);
+/* Quota of the whole tenant path. */
+enum place_filter place_filter_quota(const struct place_tenant *tenant, const struct job_spec *spec,
+                                     uint32_t accelerators, struct place_site_line *line);
+/* Bits of the variants that the tenant's quota allows now. */
+uint32_t place_variants_allowed(const struct place_tenant *tenant, const struct job_spec *spec);
+struct place_need place_need_of(const struct job_spec *spec, uint32_t variant);
 /* When the hold ends (at its limit or as expected), as seen from now: never in the past, and never
- * further off than its whole span, so that a wall clock that jumped does little harm.
- * `out_is_sure`: it is the very time, not one that moves with now. */
-int64_t place_hold_end(const struct place_hold *hold, int64_t now_ms, bool at_limit,
-                       bool *out_is_sure);
+ * further off than its whole span, so that a wall clock that jumped does little harm. */
+int64_t place_hold_end(const struct place_hold *hold, int64_t now_ms, bool at_limit);
 /* Earliest wall ms at which the job fits the site if holds end as expected (or, at_limit, only at
- * their limits). False: never. */
-bool place_fit_when(struct placer *placer, const struct place_site *site,
-                    const struct place_job *job, uint32_t variant, int64_t now_ms, bool at_limit,
-                    int64_t *out_ms, struct rank_place *out_places);
+ * their limits). Nodes reserved for others count only when it ends before. False: never. */
+bool place_fit_when(struct placer *placer, const struct place_option *option,
+                    const struct place_job *job, int64_t now_ms, bool at_limit, int64_t *out_ms);
 
 /* ---- place_score.c */
 struct span_ms place_expected(const struct placer *placer, const struct place_job *job);
 struct span_ms place_limit(const struct placer *placer, const struct place_job *job);
-/* False: a price that is needed is missing (FILTER_NO_PRICE). */
-bool place_score_site(struct placer *placer, const struct place_site *site,
-                      const struct place_job *job, uint32_t variant, struct span_ms wait,
-                      const struct rank_place *places, struct place_score *out,
-                      struct money *out_ask_per_hour);
+/* False: a price that is needed is missing (FILTER_NO_PRICE). `stock` UINT8_MAX: no devices. */
+bool place_rates_of(struct placer *placer, const struct place_site *site,
+                    const struct place_job *job, uint32_t variant, uint32_t stock,
+                    struct place_rates *out);
+/* `left`: devices left over on the nodes that it takes; `wait`: until it starts. */
+void place_score_of(const struct placer *placer, const struct place_job *job,
+                    const struct place_option *option, struct span_ms runs, struct span_ms wait,
+                    uint32_t left, struct place_score *out);
+bool place_is_over_budget(const struct place_job *job, const struct place_score *score);
 
 /* ---- place_decide.c */
 struct place_choice {
-    struct place_site *site;
-    uint32_t variant;
-    struct money ask_per_hour;
-    struct rank_place places[JOB_NODES_MAX];
+    struct place_option *option;
+    struct place_score score;
+    struct place_option *second; /* at another site; NULL: none */
+    struct money second_total;
 };
-/* Every site, all filters and scores, for one job: fills `lines` (one a site, by name).
- * FILTER_NONE: `out_choice` is the best place now; else what blocks it (FILTER_BUSY: only time).
- * With `with_eta` busy sites get an ETA and a score with their wait. */
-enum place_filter place_survey(struct placer *placer, const struct place_job *job,
-                               const struct place_tenant *tenant, struct now now, bool with_eta,
-                               struct place_site_line *lines, int32_t *out_best,
-                               int32_t *out_second, struct place_choice *out_choice);
-/* Bits of the variants that the tenant's quota allows now; all, where `tenant` is NULL. */
-uint32_t place_variants_allowed(const struct place_tenant *tenant, const struct job_spec *spec);
-bool place_is_over_budget(const struct place_job *job, const struct place_score *score);
-/* May another element of the job's array start? */
-bool place_array_is_open(const struct placer *placer, const struct job_spec *spec);
-void place_array_count(struct placer *placer, const struct job_spec *spec, int change);
+bool place_passes_avoided(const struct placer *placer, const struct place_job *job,
+                          const struct place_shape *shape, uint32_t variants);
+/* The best option of the allowed variants that fits now, if budget and the avoided site allow it.
+ */
+bool place_choose(struct placer *placer, const struct place_job *job, uint32_t variants,
+                  struct place_shape *shape, uint8_t step, struct place_choice *out);
 struct place_hold *place_hold_make(struct placer *placer, const struct place_job *job,
                                    struct place_tenant *tenant, struct place_site *site,
                                    uint32_t variant, struct money ask_per_hour,
                                    const struct rank_place *places, struct wall_us since);
 
 /* ---- place_reserve.c */
-/* Protects the start of a blocked head: at the site and time where it fits soonest if all holds go
- * to their limits, its nodes are not given away past that time. */
-void place_reserve(struct placer *placer, const struct place_group *group, struct now now);
-void place_reservations_deinit(struct placer *placer);
+/* The heads of the queue that do not fit get reservations, others lose theirs. True: something may
+ * fit now that did not. */
+bool place_reserve(struct placer *placer);
+struct place_option *place_reservation_option(const struct place_reservation *r,
+                                              struct place_shape *shape);
+/* Could the job have its nodes now? */
+bool place_reservation_is_ripe(const struct place_reservation *r,
+                               const struct place_option *option);
+void place_reservation_drop(struct placer *placer, uint32_t index);
+void place_reservations_drop(struct placer *placer, const struct place_site *site); /* NULL: all */
+/* Index of the job's; -1: none. */
+int place_reservation_of(const struct placer *placer, struct job_id job);
+/* The largest steps of limit that end before the reservations of a site start; largest first, each
+ * once. */
+uint32_t place_reservation_steps(const struct placer *placer, const struct place_site *site,
+                                 uint8_t out[PLACE_RESERVATIONS_MAX]);
+/* May the job have this reserved node if it ends in so long? */
+bool place_reservation_allows(const struct placer *placer, const struct place_site *site,
+                              uint32_t node, struct job_id job, int64_t ends_in_ms);
+/* Nodes that are reserved from after the step's limit on are in the stock while they are lent. */
+void place_reservations_lend(struct placer *placer, struct place_site *site, uint8_t step,
+                             bool is_lent);
 
 #endif

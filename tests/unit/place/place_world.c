@@ -259,6 +259,9 @@ struct placer *world_rebuild(struct world *w)
         else if (job->state == WORLD_JOB_QUEUED)
             ASSERT(placer_job_put(placer, &job->job) == ERR_OK);
     }
+    struct place_promise promise;
+    for (uint32_t i = 0; placer_promise_read(w->placer, i, &promise); i++)
+        ASSERT(placer_promise_put(placer, &promise) == ERR_OK);
     return placer;
 }
 

@@ -460,14 +460,18 @@ static bool naive_score(const struct world *w, const struct place_job *job, uint
         watts = watts * (int64_t)region->pue_milli.value / 1000;
     int64_t risk_base = pay;
     if (!w->sites[s].ask_includes_energy && region->price_per_kwh.has)
-        pay +=
-            money_scale_saturated(region->price_per_kwh.value, watts * (ms / 1000), 3600000).micros;
+        pay += money_scale_saturated(
+                   money_scale_saturated(region->price_per_kwh.value, watts, 1000), ms, 3600000)
+                   .micros;
     if (region->carbon_mg_per_kwh.has && w->policy.carbon_price_per_tonne.has)
-        policy += money_scale_saturated(
-                      money_scale_saturated(w->policy.carbon_price_per_tonne.value,
-                                            (int64_t)region->carbon_mg_per_kwh.value, 1000000000),
-                      watts * (ms / 1000), 3600000)
-                      .micros;
+        policy +=
+            money_scale_saturated(
+                money_scale_saturated(
+                    money_scale_saturated(w->policy.carbon_price_per_tonne.value,
+                                          (int64_t)region->carbon_mg_per_kwh.value, 1000000000),
+                    watts, 1000),
+                ms, 3600000)
+                .micros;
     if (job->has_restore && job->restore_bytes > 0 &&
         !id_is_equal(job->restore_site.id, w->sites[s].id.id)) {
         const struct link *found = NULL;
@@ -496,7 +500,8 @@ static bool naive_score(const struct world *w, const struct place_job *job, uint
                                         (int64_t)variant->accelerators * spec->num_nodes * 100)
                       .micros;
     if (region->role == ROLE_SERVE && spec->placement.role != ROLE_SERVE)
-        policy += money_scale_saturated((struct money){risk_base}, 10, 100).micros;
+        policy +=
+            money_scale_saturated(money_scale_saturated(ask.value, 10, 100), ms, 3600000).micros;
     if (id_is_equal(job->avoid.id, w->sites[s].id.id))
         policy += money_scale_saturated((struct money){risk_base}, 50, 100).micros;
     *out_total = pay + policy;

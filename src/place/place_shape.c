@@ -1,0 +1,514 @@
+/* Shapes, their options, and where they fit now. */
+#include "place/place_state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+
+/* ---- steps of time limits */
+
+static const uint32_t STEP_MINUTES[PLACE_STEPS - 1] = {
+    1,    2,     5,     10,    15,    20,    30,    45,     60,    90,   120,
+    180,  240,   360,   480,   720,   960,   1440,  2160,   2880,  4320, 5760,
+    7200, 10080, 14400, 20160, 30240, 43200, 86400, 129600, 259200};
+
+uint8_t place_step(struct span_ms limit)
+{
+    uint8_t step = 0;
+    while (step < PLACE_STEPS - 1 && limit.ms > place_step_limit(step).ms)
+        step++;
+    return step;
+}
+
+struct span_ms place_step_limit(uint8_t step)
+{
+    return step < PLACE_STEPS - 1 ? SPAN_S((int64_t)STEP_MINUTES[step] * 60) : JOB_SPAN_MAX;
+}
+
+/* ---- options */
+
+static bool is_second_choice(const struct job_spec *spec, uint32_t variant)
+{
+    enum runtime runtime = spec->variants[variant].runtime;
+    return spec->placement.provenance == PROVENANCE_DOMESTIC_FIRST &&
+           (runtime == RUNTIME_CUDA || runtime == RUNTIME_ROCM);
+}
+
+uint32_t place_options_of(struct placer *placer, struct place_site *site,
+                          const struct place_job *job, uint32_t variant, uint32_t stocks,
+                          struct place_option out[PLACE_STOCKS_MAX])
+{
+    uint32_t count = 0;
+    bool is_any = job->spec->variants[variant].accelerators == 0;
+    for (uint32_t s = 0; s < site->stock_count; s++) {
+        if (!(stocks >> s & 1))
+            continue;
+        struct place_option option = {.site = site,
+                                      .want = UINT32_MAX,
+                                      .variant = (uint8_t)variant,
+                                      .stock = is_any ? UINT8_MAX : (uint8_t)s,
+                                      .is_second = is_second_choice(job->spec, variant),
+                                      .need = place_need_of(job->spec, variant)};
+        if (place_rates_of(placer, site, job, variant, option.stock, &option.rates))
+            out[count++] = option;
+        if (is_any)
+            break;
+    }
+    return count;
+}
+
+static void options_clear(struct place_shape *shape)
+{
+    free(shape->options);
+    free(shape->codes);
+    shape->options = NULL;
+    shape->codes = NULL;
+    shape->option_count = 0;
+}
+
+static void option_add(struct vector *options, const struct place_option *option)
+{
+    enum err err = vector_push(options, option);
+    ASSERT(err == ERR_OK);
+}
+
+/* One site: its options, or the filter of the variant that came furthest. */
+static enum place_filter site_options(struct placer *placer, struct place_site *site,
+                                      struct place_shape *shape, struct vector *options)
+{
+    struct place_option found[PLACE_STOCKS_MAX];
+    enum place_filter furthest = FILTER_SITE_STATE;
+    size_t before = options->len;
+    for (uint32_t v = 0; v < shape->job.spec->variant_count; v++) {
+        uint32_t stocks = 0;
+        enum place_filter filter = place_filter_static(placer, site, &shape->job, v, NULL, &stocks);
+        uint32_t count = 0;
+        if (filter == FILTER_NONE) {
+            count = place_options_of(placer, site, &shape->job, v, stocks, found);
+            filter = FILTER_NO_PRICE;
+        }
+        for (uint32_t i = 0; i < count; i++) {
+            found[i].shape = shape;
+            option_add(options, &found[i]);
+        }
+        if (filter > furthest)
+            furthest = filter;
+    }
+    return options->len > before ? FILTER_NONE : furthest;
+}
+
+static void shape_work_out(struct placer *placer, struct place_shape *shape)
+{
+    struct vector options;
+    options_clear(shape);
+    vector_init(&options, sizeof(struct place_option), PLACE_OPTIONS_MAX);
+    shape->codes = calloc(placer->sites.len + 1, 1);
+    ASSERT(shape->codes != NULL);
+    for (size_t i = 0; i < placer->sites.len; i++)
+        shape->codes[i] = (uint8_t)site_options(placer, place_site_at(placer, i), shape, &options);
+    shape->options = options.data;
+    shape->option_count = (uint32_t)options.len;
+    shape->settings = placer->settings;
+    shape->fit = 0;
+}
+
+/* ---- marks */
+
+static void mark_open(struct placer *placer, uint32_t mark, int change)
+{
+    placer->mark_open[mark] += (uint32_t)change;
+    mask_set(&placer->open, mark, placer->mark_open[mark] > 0);
+}
+
+static void shape_fit_set(struct placer *placer, struct place_shape *shape, uint8_t fit)
+{
+    uint8_t low = fit < shape->fit ? fit : shape->fit, high = fit > shape->fit ? fit : shape->fit;
+    for (uint8_t s = low; s < high; s++)
+        if (shape->step_groups[s] > 0 && shape->marks[s] != MARK_HOPELESS)
+            mark_open(placer, shape->marks[s], fit > shape->fit ? 1 : -1);
+    shape->fit = fit;
+}
+
+bool shape_is_open(const struct place_shape *shape, uint8_t step)
+{
+    return shape->fit > step;
+}
+
+/* What its cheapest variant takes of a quota. */
+static struct place_claim claim_of(const struct job_spec *spec)
+{
+    uint32_t least = UINT32_MAX;
+    for (uint32_t v = 0; v < spec->variant_count; v++)
+        if (spec->variants[v].accelerators < least)
+            least = spec->variants[v].accelerators;
+    return (struct place_claim){(uint64_t)spec->cpu_milli * spec->num_nodes,
+                                (uint64_t)least * spec->num_nodes};
+}
+
+/* Two shapes have one mark: no quota may rule it out any more. */
+static void mark_share(struct placer *placer, uint32_t mark)
+{
+    size_t cursor = 0;
+    void *value;
+    if (placer->claims[mark].cpu_milli == 0 && placer->claims[mark].accelerators == 0)
+        return;
+    placer->claims[mark] = (struct place_claim){0, 0};
+    while (idmap_next(&placer->tenants, &cursor, NULL, &value))
+        place_share_refresh(placer, value);
+}
+
+static uint32_t mark_take(struct placer *placer, const struct place_shape *shape, uint8_t step)
+{
+    uint32_t mark = PLACE_MARKS_FREE;
+    for (uint32_t w = 0; w < PLACE_MASK_WORDS && mark == PLACE_MARKS_FREE; w++)
+        if (placer->used.words[w] != UINT64_MAX)
+            mark = w * 64 + (uint32_t)__builtin_ctzll(~placer->used.words[w]);
+    if (mark >= PLACE_MARKS_FREE) /* all stand for something: two share one */
+        mark = (uint32_t)((shape->number * PLACE_STEPS + step) % PLACE_MARKS_FREE);
+    if (placer->mark_users[mark]++ > 0) {
+        mark_share(placer, mark);
+        return mark;
+    }
+    mask_set(&placer->used, mark, true);
+    struct place_claim claim = claim_of(shape->job.spec);
+    placer->claims[mark] = claim;
+    if (claim.cpu_milli > placer->claim_max.cpu_milli)
+        placer->claim_max.cpu_milli = claim.cpu_milli;
+    if (claim.accelerators > placer->claim_max.accelerators)
+        placer->claim_max.accelerators = claim.accelerators;
+    return mark;
+}
+
+/* While a group of this step waits; shapes without options have the mark that is never open. */
+static void step_mark(struct placer *placer, struct place_shape *shape, uint8_t step)
+{
+    if (shape->option_count == 0) {
+        shape->marks[step] = MARK_HOPELESS;
+        return;
+    }
+    shape->marks[step] = (uint16_t)mark_take(placer, shape, step);
+    if (shape->fit > step)
+        mark_open(placer, shape->marks[step], 1);
+}
+
+static void step_unmark(struct placer *placer, struct place_shape *shape, uint8_t step)
+{
+    uint32_t mark = shape->marks[step];
+    if (mark == MARK_HOPELESS)
+        return;
+    if (shape->fit > step)
+        mark_open(placer, mark, -1);
+    if (--placer->mark_users[mark] == 0)
+        mask_set(&placer->used, mark, false);
+}
+
+/* ---- options among the wants of their sites */
+
+static void option_fit_set(struct placer *placer, struct place_option *option, uint8_t fit)
+{
+    struct place_shape *shape = option->shape;
+    uint8_t old = option->fit;
+    option->fit = fit;
+    option->site->wants[option->want].fit = fit;
+    if (fit > shape->fit) {
+        shape_fit_set(placer, shape, fit);
+    } else if (fit < old && old == shape->fit) {
+        uint8_t most = 0;
+        for (uint32_t i = 0; i < shape->option_count && most < old; i++)
+            if (shape->options[i].fit > most)
+                most = shape->options[i].fit;
+        shape_fit_set(placer, shape, most);
+    }
+    if (fit > old && shape->parked != NULL)
+        place_groups_unpark(placer, &shape->parked);
+}
+
+static void want_add(struct place_option *option)
+{
+    struct place_site *site = option->site;
+    if (site->want_count == site->want_cap) {
+        uint32_t cap = site->want_cap == 0 ? 64 : site->want_cap * 2;
+        struct place_want *grown = realloc(site->wants, cap * sizeof(*grown));
+        ASSERT(grown != NULL);
+        site->wants = grown;
+        site->want_cap = cap;
+    }
+    option->want = site->want_count++;
+    option->fit = 0;
+    site->wants[option->want] = (struct place_want){.option = option,
+                                                    .ranks = (uint16_t)option->need.ranks,
+                                                    .devices = (uint8_t)option->need.devices,
+                                                    .stock = option->stock};
+}
+
+static void want_remove(struct place_option *option)
+{
+    struct place_site *site = option->site;
+    if (option->want == UINT32_MAX)
+        return;
+    site->wants[option->want] = site->wants[--site->want_count];
+    site->wants[option->want].option->want = option->want;
+    option->want = UINT32_MAX;
+    option->fit = 0;
+}
+
+static bool want_fits(const struct place_site *site, const struct place_want *want)
+{
+    if (!site->is_open || (want->stock < site->stock_count &&
+                           site->stocks[want->stock].at_least[want->devices] < want->ranks))
+        return false;
+    return stock_pick(site, want->stock, &want->option->need, NULL) != UINT32_MAX;
+}
+
+/* Nodes that are reserved may be used by what ends before: the largest step with which it fits. */
+static uint8_t want_fit(struct placer *placer, struct place_site *site, struct place_want *want)
+{
+    if (want_fits(site, want))
+        return PLACE_STEPS;
+    uint8_t steps[PLACE_RESERVATIONS_MAX], fit = 0;
+    uint32_t count = place_reservation_steps(placer, site, steps);
+    for (uint32_t i = 0; i < count && fit == 0; i++) {
+        place_reservations_lend(placer, site, steps[i], true);
+        if (want_fits(site, want))
+            fit = (uint8_t)(steps[i] + 1);
+        place_reservations_lend(placer, site, steps[i], false);
+    }
+    return fit;
+}
+
+static void shape_list(struct placer *placer, struct place_shape *shape)
+{
+    if (shape->settings != placer->settings)
+        shape_work_out(placer, shape);
+    for (uint32_t i = 0; i < shape->option_count; i++) {
+        struct place_option *option = &shape->options[i];
+        want_add(option);
+        uint8_t fit = want_fit(placer, option->site, &option->site->wants[option->want]);
+        if (fit > 0)
+            option_fit_set(placer, option, fit);
+    }
+    shape->is_listed = true;
+}
+
+static void shape_unlist(struct place_shape *shape)
+{
+    for (uint32_t i = 0; i < shape->option_count; i++)
+        want_remove(&shape->options[i]);
+    shape->is_listed = false;
+    shape->fit = 0;
+}
+
+/* ---- shapes that come and go */
+
+static void shape_free(struct placer *placer, struct place_shape *shape)
+{
+    (void)strmap_remove(&placer->shapes, (struct slice){shape->key, shape->key_len});
+    options_clear(shape);
+    arena_deinit(&shape->arena);
+    free(shape);
+}
+
+void shapes_free(struct placer *placer)
+{
+    size_t cursor = 0;
+    void *value;
+    while (strmap_next(&placer->shapes, &cursor, NULL, &value))
+        shape_free(placer, value);
+    strmap_deinit(&placer->shapes);
+}
+
+static void idle_leave(struct placer *placer, struct place_shape *shape)
+{
+    if (shape->idle_previous != NULL)
+        shape->idle_previous->idle_next = shape->idle_next;
+    else
+        placer->idle_first = shape->idle_next;
+    if (shape->idle_next != NULL)
+        shape->idle_next->idle_previous = shape->idle_previous;
+    else
+        placer->idle_last = shape->idle_previous;
+    shape->idle_previous = shape->idle_next = NULL;
+    placer->idle_count--;
+}
+
+static void idle_enter(struct placer *placer, struct place_shape *shape)
+{
+    shape->idle_previous = placer->idle_last;
+    if (placer->idle_last != NULL)
+        placer->idle_last->idle_next = shape;
+    else
+        placer->idle_first = shape;
+    placer->idle_last = shape;
+    if (++placer->idle_count <= PLACE_SHAPES_IDLE_MAX)
+        return;
+    struct place_shape *oldest = placer->idle_first;
+    idle_leave(placer, oldest);
+    shape_free(placer, oldest);
+}
+
+static enum err shape_make(struct placer *placer, struct slice key, const struct place_job *job,
+                           struct place_shape **out)
+{
+    struct place_shape *shape = calloc(1, sizeof(*shape) + key.len);
+    if (shape == NULL)
+        return ERR_NO_MEMORY;
+    arena_init(&shape->arena, PLACE_COPY_BYTES_MAX);
+    shape->number = ++placer->shape_number;
+    shape->key_len = (uint32_t)key.len;
+    memcpy(shape->key, key.data, key.len);
+    enum err err = shape_job_copy(shape, job);
+    if (err == ERR_OK)
+        err = strmap_add(&placer->shapes, key, shape);
+    if (err != ERR_OK) {
+        arena_deinit(&shape->arena);
+        free(shape);
+        return err;
+    }
+    idle_enter(placer, shape);
+    *out = shape;
+    return ERR_OK;
+}
+
+enum err shape_find(struct placer *placer, const struct place_job *job, struct place_shape **out)
+{
+    shape_key_write(&placer->key, job);
+    enum err err = buffer_status(&placer->key);
+    if (err != ERR_OK)
+        return err;
+    struct slice key = buffer_slice(&placer->key);
+    struct place_shape *shape = strmap_get(&placer->shapes, key);
+    if (shape == NULL)
+        return shape_make(placer, key, job, out);
+    *out = shape;
+    return ERR_OK;
+}
+
+void shape_wait(struct placer *placer, struct place_shape *shape, uint8_t step, int change)
+{
+    ASSERT(change > 0 || (shape->groups > 0 && shape->step_groups[step] > 0));
+    if (change > 0) {
+        if (shape->groups++ == 0) {
+            idle_leave(placer, shape);
+            if (!placer->is_stale)
+                shape_list(placer, shape);
+        }
+        if (shape->step_groups[step]++ == 0)
+            step_mark(placer, shape, step);
+        return;
+    }
+    if (--shape->step_groups[step] == 0)
+        step_unmark(placer, shape, step);
+    if (--shape->groups == 0) {
+        shape_unlist(shape);
+        idle_enter(placer, shape);
+    }
+}
+
+/* ---- what changed */
+
+void place_settings_raise(struct placer *placer)
+{
+    placer->settings++;
+    placer->supply++;
+    place_reservations_drop(placer, NULL);
+    for (size_t i = 0; i < placer->sites.len; i++)
+        place_site_at(placer, i)->want_count = 0;
+    if (placer->is_stale)
+        return;
+    placer->is_stale = true;
+    size_t cursor = 0;
+    void *value;
+    while (strmap_next(&placer->shapes, &cursor, NULL, &value)) {
+        struct place_shape *shape = value;
+        for (uint8_t s = 0; s < PLACE_STEPS; s++)
+            if (shape->step_groups[s] > 0) {
+                step_unmark(placer, shape, s);
+                shape->marks[s] = MARK_HOPELESS;
+            }
+        options_clear(shape); /* their sites may go */
+        shape->is_listed = false;
+        shape->fit = 0;
+    }
+}
+
+void place_all_unpark(struct placer *placer)
+{
+    size_t cursor = 0;
+    void *value;
+    while (strmap_next(&placer->shapes, &cursor, NULL, &value))
+        place_groups_unpark(placer, &((struct place_shape *)value)->parked);
+    place_groups_unpark(placer, &placer->quota_parked);
+}
+
+static void settings_settle(struct placer *placer)
+{
+    size_t cursor = 0;
+    void *value;
+    placer->is_stale = false;
+    for (size_t i = 0; i < placer->sites.len; i++)
+        place_site_at(placer, i)->index = (uint32_t)i;
+    while (strmap_next(&placer->shapes, &cursor, NULL, &value)) {
+        struct place_shape *shape = value;
+        if (shape->groups == 0)
+            continue;
+        shape_list(placer, shape);
+        for (uint8_t s = 0; s < PLACE_STEPS; s++)
+            if (shape->step_groups[s] > 0)
+                step_mark(placer, shape, s);
+        place_groups_unpark(placer, &shape->parked);
+    }
+    place_groups_unpark(placer, &placer->quota_parked);
+    place_groups_remark(placer);
+}
+
+void place_site_changed(struct placer *placer, struct place_site *site, bool has_grown)
+{
+    if (!site->has_grown && !site->has_shrunk) {
+        site->changed_next = placer->changed;
+        placer->changed = site;
+    }
+    site->has_grown |= has_grown;
+    site->has_shrunk |= !has_grown;
+}
+
+/* Those that only fit on reserved nodes, one lending for all. */
+static void wants_lend(struct placer *placer, struct place_site *site, uint8_t step)
+{
+    place_reservations_lend(placer, site, step, true);
+    for (uint32_t i = 0; i < site->want_count; i++)
+        if (site->wants[i].next < step + 1 && want_fits(site, &site->wants[i]))
+            site->wants[i].next = (uint8_t)(step + 1);
+    place_reservations_lend(placer, site, step, false);
+}
+
+/* Each option changes once, to what it is in the end: a change wakes what is parked. */
+static void site_settle(struct placer *placer, struct place_site *site)
+{
+    bool has_grown = site->has_grown, has_shrunk = site->has_shrunk;
+    uint8_t steps[PLACE_RESERVATIONS_MAX];
+    uint32_t count = place_reservation_steps(placer, site, steps);
+    site->has_grown = site->has_shrunk = false;
+    for (uint32_t i = 0; i < site->want_count; i++) {
+        struct place_want *want = &site->wants[i];
+        want->next = want->fit;
+        if (want->fit == PLACE_STEPS ? has_shrunk : want->fit > 0 || has_grown)
+            want->next = want_fits(site, want) ? PLACE_STEPS : 0;
+    }
+    for (uint32_t i = 0; i < count && site->is_open; i++)
+        wants_lend(placer, site, steps[i]);
+    for (uint32_t i = 0; i < site->want_count; i++)
+        if (site->wants[i].next != site->wants[i].fit)
+            option_fit_set(placer, site->wants[i].option, site->wants[i].next);
+}
+
+void place_settle(struct placer *placer)
+{
+    if (placer->is_stale)
+        settings_settle(placer);
+    while (placer->changed != NULL) {
+        struct place_site *site = placer->changed;
+        placer->changed = site->changed_next;
+        site_settle(placer, site);
+    }
+}
