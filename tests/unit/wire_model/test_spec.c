@@ -112,7 +112,7 @@ static const struct refusal REFUSALS[] = {
     {"name: x\nvariants:\n- run: a\n- run: b", 4, 3, "variants[1]", "same runtime"},
     {"name: x\nvariants:\n- {runtime: cpu}", 3, 3, "variants[0].run", "something to run"},
     {"name: x\nvariants:\n- {run: a, runtime: cdua}", 3, 21, "variants[0].runtime", "cuda"},
-    {"name: x\nrun: y\nenvs: {A: }", 3, 8, "envs.A", "no value"},
+    {"name: x\nrun: y\nenvs: {A: ~}", 3, 11, "envs.A", "no value"},
     {"name: x\nrun: y\nenvs:\n  A-B: 1", 4, 8, "envs.A-B", "letters, digits"},
     {"name: x\nrun: y\nenvs:\n  LQ_JOB: 1", 4, 11, "envs.LQ_JOB", "set by the network"},
     {"name: x\nrun: y\noutputs: [a, ../b]", 3, 14, "outputs[1]", ".."},
