@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/home.h"
 #include "agent/shell.h"
 #include "agent/tell.h"
 #include "base/assert.h"
@@ -205,6 +206,14 @@ static void on_settings(void *context, const struct sync_settings *settings)
     driver_set_gate_limit(agent->driver, settings->gate_limit);
 }
 
+/* What runs ends by its lease or by the new agent's word; nothing passes a closed gate. */
+static void on_superseded(void *context)
+{
+    struct agent *agent = context;
+    agent->is_superseded = true;
+    loop_stop(agent->loop);
+}
+
 /* ---- starting */
 
 static void on_signal(void *context, int signal_number)
@@ -229,6 +238,8 @@ static enum err folders_make(struct agent *agent, struct fault *fault)
         err = file_lock_take(path, fault, &agent->lock);
     if (err == ERR_BUSY)
         err = fault_set(fault, ERR_BUSY, "state_folder", "another agent runs in %s", state);
+    if (err == ERR_OK)
+        err = home_claim(state, HOME_MACHINE_ID, agent->options->is_moved, fault);
     return err;
 }
 
@@ -415,6 +426,7 @@ static enum err make_loop(struct agent *agent, struct fault *fault)
     agent->identity.random = &agent->random;
     sync_client_init(&agent->sync, agent->loop, &agent->remote, &agent->identity, &agent->host);
     agent->sync.on_settings = on_settings;
+    agent->sync.on_superseded = on_superseded;
     agent->sync.context = agent;
     return ERR_OK;
 }
@@ -514,6 +526,11 @@ enum err agent_run(const struct agent_options *options, struct fault *fault)
         err = loop_run(agent->loop);
     else if (err == ERR_CANCELLED)
         err = ERR_OK; /* a signal while it waited to join */
+    if (agent->is_superseded)
+        err = fault_set(fault, ERR_DENIED, "state_folder",
+                        "the site goes on elsewhere, from a newer journal than that in %s: this "
+                        "agent starts nothing more. What it started runs on until it is stopped",
+                        state);
     end(agent);
     free(agent);
     return err;

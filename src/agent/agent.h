@@ -4,7 +4,8 @@
  *
  * The state folder holds journal.db, agent.pem, agent.key, ca.pem, site.json, cache/ (content), and
  * attempts/<attempt name>/rank-N/ (docs/formats/agent.md); at a Slurm site attempts/ is in the
- * folder that the nodes share. One process has it at a time (agent.lock). */
+ * folder that the nodes share. One process has it at a time (agent.lock), where it was made
+ * (agent/home.h). */
 #ifndef LQ_AGENT_AGENT_H
 #define LQ_AGENT_AGENT_H
 
@@ -35,6 +36,8 @@ struct agent_options {
     bool ignores_foreign_load; /* capacity is what the nodes declare (several sites, one machine) */
     bool has_host_network;     /* programs share the host's network */
     struct text_list read_only_paths; /* further host folders that programs see, read-only */
+    bool is_moved;                    /* the operator's word that the folder's former place is
+                                         gone and runs nothing; agent/home.h */
     bool is_draining;                 /* take nothing new from the start; a file named "drain" in
                                          the state folder says the same while the agent runs */
     uint64_t cache_bytes_max;         /* content kept for work folders; 0: 4 GiB */
@@ -49,7 +52,8 @@ void agent_options_default(struct agent_options *out);
 /* Joins if need be (waiting for the server with back-off, but not for one that refuses), then runs
  * until SIGTERM or SIGINT; attempts run on, and the next start takes them over. Tells what happens
  * on stderr. ERR_OK after a clean end; ERR_BUSY (another agent has the folder), ERR_DENIED (the
- * token or the server's key is not accepted), ERR_INVALID, ERR_IO, ... with the fault. */
+ * token or the server's key is not accepted, the folder is a copy, or the site goes on from a newer
+ * journal elsewhere), ERR_INVALID, ERR_IO, ... with the fault. */
 enum err agent_run(const struct agent_options *options, struct fault *fault) LQ_CHECKED;
 
 /* For flags. "a100-0:cpus=64,mem=512GiB,accelerators=A100 80GB SXM*8,scratch=1TiB": a node's name

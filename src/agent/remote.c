@@ -67,6 +67,21 @@ void remote_explain(enum err code, const struct http1_head *response, struct sli
     json_document_destroy(document);
 }
 
+bool remote_is_problem(enum err code, const struct http1_head *response, struct slice body,
+                       const char *problem)
+{
+    struct json_document *document = NULL;
+    struct slice said = {0};
+    if (code != ERR_OK || response == NULL || response->status < 400)
+        return false;
+    enum err err = json_parse(body, &JSON_LIMITS_REQUEST, &document, NULL);
+    if (err == ERR_OK)
+        err = json_get_string(json_root(document), "code", PROBLEM_DETAIL_MAX, &said, NULL);
+    bool is_it = err == ERR_OK && slice_is(said, problem);
+    json_document_destroy(document);
+    return is_it;
+}
+
 struct span_ms remote_pause(struct span_ms min, struct span_ms max, uint32_t fails, uint64_t random)
 {
     int64_t pause = min.ms;

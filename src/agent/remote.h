@@ -42,6 +42,9 @@ enum remote_verdict remote_judge(enum err code, const struct http1_head *respons
 /* The problem's "detail", or what the transport said, as a sentence into `out`. */
 void remote_explain(enum err code, const struct http1_head *response, struct slice body,
                     const struct fault *fault, char *out, size_t size);
+/* The server refused with this problem code. */
+bool remote_is_problem(enum err code, const struct http1_head *response, struct slice body,
+                       const char *problem);
 /* The pause before try `fails` + 1: doubling from `min` to `max`, with a quarter of jitter. */
 struct span_ms remote_pause(struct span_ms min, struct span_ms max, uint32_t fails,
                             uint64_t random);

@@ -127,6 +127,7 @@ struct agent {
     uint32_t log_calls, log_fails;
     struct boot_ns log_retry_at;
     bool is_draining, is_ready, is_stopping;
+    bool is_superseded;        /* the site goes on from a newer journal, elsewhere */
     struct span_ms gate_limit; /* the server's word */
 };
 

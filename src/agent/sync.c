@@ -68,6 +68,9 @@ static void on_done(void *context, struct http_call *call, enum err code,
     }
     remote_explain(code, response, body, fault, why, sizeof(why));
     tell_state(sync, false, why);
+    if (remote_is_problem(code, response, body, "journal_superseded") &&
+        sync->on_superseded != NULL)
+        sync->on_superseded(sync->context);
     if (code == ERR_DENIED || (response != NULL && response->status == 401))
         identity_refused(sync->identity);
     step_failed(sync, sync->request_seq);

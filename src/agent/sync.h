@@ -19,7 +19,8 @@ struct sync_client {
     uint64_t request_seq;
     bool is_told_away, is_connected;
     void (*on_settings)(void *context, const struct sync_settings *settings);
-    void *context; /* of on_settings */
+    void (*on_superseded)(void *context); /* the server knows a newer journal of the site */
+    void *context;                        /* of both */
     /* the round trip */
     struct loop_timer probe;
     struct http_call *probe_call;

@@ -38,6 +38,8 @@ static const struct flag AGENT_FLAGS[] = {
      "another folder of this machine that programs may read; repeat"},
     {"images", 0, FLAG_LIST, "PREFIX",
      "container images that begin so may run here, by podman: registry.example/team/; repeat"},
+    {"moved", 0, FLAG_BOOL, NULL,
+     "the folder was moved or copied here, and its former place is gone and runs nothing"},
     {"ready-fd", 0, FLAG_NUMBER, "FD", "write \"ready SITE_ID\" to this descriptor"},
 };
 
@@ -180,6 +182,7 @@ static int agent(struct cli *cli)
     for (uint32_t i = 0; i < paths->list_count; i++)
         texts->read_only[i] = slice_of(paths->list[i]);
     options.read_only_paths = (struct text_list){texts->read_only, paths->list_count};
+    options.is_moved = cli_has(cli, "moved");
     options.ready_fd = cli_has(cli, "ready-fd") ? (int)cli_number(cli, "ready-fd", 0) : -1;
     enum err err = agent_run(&options, &fault);
     if (err == ERR_OK)

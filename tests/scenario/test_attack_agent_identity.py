@@ -245,3 +245,72 @@ def test_two_agents_cannot_share_one_state_folder(net, evidence):
     assert net.wait_job(job)["state"] == "succeeded"
     assert len(evidence.said("start")) == 1
     evidence.no_double()
+
+
+def test_a_copied_state_folder_is_refused_until_the_operator_says_that_it_was_moved(net, evidence):
+    agent = net.site(flags=evidence.flags())
+    job = net.submit(evidence.script("one", "sleep 300"), name="one")
+    net.wait_running(job)
+    copy = agent.state + "-copy"
+    shutil.copytree(agent.state, copy, ignore=lambda _, names: [name for name in names if name.endswith(".sock")])
+    # beside the original, which runs on
+    done = subprocess.run([LQ, "agent", "--state", copy], capture_output=True, timeout=30, check=False)
+    assert done.returncode not in (0, None) and b"--moved" in done.stderr, done
+    net.wait(lambda: evidence.said("start"), 30, "the program's first word")
+    assert agent.is_alive() and len(evidence.said("start")) == 1
+    # the original goes, with all that it ran: now the copy may have the site
+    agent.kill_whole()
+    first, agent.state, agent.argv = agent.state, copy, [*agent.argv, "--moved"]
+    agent.start()
+    net.wait_running(job, attempt=2)
+    # the flag is for once; and the original, when it comes back after all, is told and ends
+    agent.argv.remove("--moved")
+    agent.restart()
+    done = subprocess.run([LQ, "agent", "--state", first], capture_output=True, timeout=30, check=False)
+    assert done.returncode not in (0, None) and b"goes on elsewhere" in done.stderr, done
+    net.wait_running(job, attempt=2)
+    net.wait(lambda: len(evidence.said("start")) >= 2, 30, "the second program's first word")
+    assert len(evidence.said("start")) == 2
+    assert net.admin.post(f"/v1/jobs/{job}:cancel").status in (200, 202)
+    assert net.wait_job(job)["state"] == "cancelled"
+    net.wait(lambda: not agent.programs() or None, 30, "an empty site")
+    evidence.no_double()
+
+
+def test_a_sync_of_an_unknown_version_with_a_gap_or_too_long_is_refused_and_changes_nothing(net):
+    alpha = RawSite(net.server, net.folder, "alpha")
+    for version in (0, 2, 4294967295):
+        answer = alpha.client.post("/v1/agent/sync", sync_body(alpha.id, protocol=version))
+        assert answer.status == 501 and answer.json()["field"] == "protocol" and "1 to 1" in answer.json()["detail"], answer
+    quantities = {}
+    record = {"seq": 2, "token": "lq-1-" + "0" * 25 + "1-1", "runtime": "cpu", "delta": quantities, "total": quantities}
+    answer = alpha.client.post("/v1/agent/sync", sync_body(alpha.id, usage=[record]))
+    assert answer.status in (400, 422), answer
+    # what is too long is refused by its stated length, before any of it is sent
+    alpha.client.connect()
+    alpha.client.connection.putrequest("POST", "/v1/agent/sync")
+    alpha.client.connection.putheader("Content-Length", str(9 << 20))
+    alpha.client.connection.endheaders()
+    assert alpha.client.connection.getresponse().status == 413
+    alpha.client.close()
+    assert net.usage() == [], "a refused request left a record"
+    answer = alpha.client.post("/v1/agent/sync", sync_body(alpha.id))
+    assert answer.status == 200 and answer.json()["protocol"] == 1, answer
+
+
+def test_a_site_that_was_replaced_by_a_newer_journal_is_refused_for_good(net):
+    alpha = RawSite(net.server, net.folder, "alpha")
+    old, new = ("jrn_" + "0" * 25 + digit for digit in "12")
+    assert alpha.client.post("/v1/agent/sync", sync_body(alpha.id, journal=old)).status == 200
+    answer = alpha.client.post("/v1/agent/sync", sync_body(alpha.id, journal=new, request_seq=2))
+    assert answer.status == 200 and answer.json()["challenge"] and not answer.json()["commands"], answer
+    # unproven: the old one still stands
+    answer = alpha.client.post("/v1/agent/sync", sync_body(alpha.id, journal=old, request_seq=3))
+    assert answer.status == 200, answer
+    answer = alpha.client.post("/v1/agent/sync", sync_body(alpha.id, journal=new, request_seq=4))
+    proof = answer.json()["challenge"]
+    answer = alpha.client.post("/v1/agent/sync", sync_body(alpha.id, journal=new, request_seq=5, challenge=proof))
+    assert answer.status == 200, answer
+    for number in (6, 7):
+        answer = alpha.client.post("/v1/agent/sync", sync_body(alpha.id, journal=old, request_seq=number, challenge=proof))
+        assert answer.status == 409 and answer.json()["code"] == "journal_superseded", answer
