@@ -21,8 +21,10 @@ static void on_bytes(void *context, struct http_exchange *exchange, struct slice
 {
     struct harness *harness = context;
     harness->streamed += bytes.len;
-    assert_int_equal(http_exchange_write(exchange, bytes), ERR_OK);
-    if (http_exchange_pending(exchange) > 0)
+    /* A client that has vanished may show at the write: the exchange's end follows. */
+    enum err err = http_exchange_write(exchange, bytes);
+    assert_true(err == ERR_OK || err == ERR_CLOSED);
+    if (err == ERR_OK && http_exchange_pending(exchange) > 0)
         http_exchange_read_stop(exchange);
 }
 
