@@ -98,6 +98,7 @@ struct joining {
     bool is_rejoin;
     struct slice csr;
     struct certificate certificate;
+    struct server_output refusal; /* why it may not join; told when the token is good again */
 };
 
 static bool join_allowed(struct request *request, const struct joining *joining,
@@ -160,32 +161,29 @@ static void join_done(struct request *request, const struct server_output *outpu
         request_json(request, 201, output->body);
 }
 
-static void token_give_back(struct request *request, const struct joining *joining)
+static void join_refused(struct request *request, const struct server_output *output)
 {
-    struct buffer body;
-    char key[DOC_ID_MAX + 1];
+    struct joining *joining = request->extra;
+    (void)output; /* should it have failed, the token is spent, which is safe */
+    request_output(request, &joining->refusal);
+}
+
+/* The refusal leaves when the token is good again: the site may come back with it at once. */
+static void token_give_back(struct request *request, struct joining *joining)
+{
     struct doc_value value = {.kind = DOC_JOIN_TOKEN, .join_token = joining->token};
     value.join_token.used_at.us = 0;
-    buffer_init(&body, DOC_BYTES_MAX);
-    doc_key(&value, key);
-    if (doc_encode(&value, &body) == ERR_OK) {
-        struct server_event event = {.kind = SERVER_DOC_PUT, .principal = &request->actor};
-        event.doc.doc =
-            (struct doc){.kind = DOC_JOIN_TOKEN, .id = slice_of(key), .body = buffer_slice(&body)};
-        event.doc.expect_version = joining->token_version + 1;
-        event.doc.action = "site.join_refused";
-        enum err err = core_host_step(request->server->host, &event);
-        ASSERT(err == ERR_OK || err == ERR_BUSY); /* busy: the token is spent, which is safe */
-    }
-    buffer_deinit(&body);
+    doc_step(request, &value, joining->token_version + 1, "site.join_refused", (struct slice){0},
+             join_refused);
 }
 
 static void join_registered(struct request *request, const struct server_output *output)
 {
     struct joining *joining = request->extra;
     if (output->status >= 400) {
+        joining->refusal = *output;
+        joining->refusal.body = arena_copy(request_arena(request), output->body);
         token_give_back(request, joining);
-        request_output(request, output);
         return;
     }
     certificate_admit(request, joining->site.id, &joining->certificate, true, join_done);
