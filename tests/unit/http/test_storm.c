@@ -190,7 +190,8 @@ static void nor_does_it_where_connections_push_each_other_out(void **state)
 {
     (void)state;
     struct http_server_counts counts = storm_run(CROWDED_MAX);
-    assert_true(counts.connections_evicted > 0); /* how many is the machine's pace */
+    /* How many is the machine's pace: 403 to 1,294 were seen. */
+    assert_true(counts.connections_evicted > LIVES / 10);
 }
 
 int main(void)

@@ -69,7 +69,7 @@ static void test_the_manual_has_no_wrong_example(void **state)
 
 struct refusal {
     const char *yaml;
-    unsigned line, column;
+    unsigned line, column; /* column 0: versions of the parser differ in it */
     const char *field;
     const char *words; /* in the message */
 };
@@ -113,6 +113,7 @@ static const struct refusal REFUSALS[] = {
     {"name: x\nvariants:\n- {runtime: cpu}", 3, 3, "variants[0].run", "something to run"},
     {"name: x\nvariants:\n- {run: a, runtime: cdua}", 3, 21, "variants[0].runtime", "cuda"},
     {"name: x\nrun: y\nenvs: {A: ~}", 3, 11, "envs.A", "no value"},
+    {"name: x\nrun: y\nenvs: {A: }", 3, 0, "envs.A", "no value"},
     {"name: x\nrun: y\nenvs:\n  A-B: 1", 4, 8, "envs.A-B", "letters, digits"},
     {"name: x\nrun: y\nenvs:\n  LQ_JOB: 1", 4, 11, "envs.LQ_JOB", "set by the network"},
     {"name: x\nrun: y\noutputs: [a, ../b]", 3, 14, "outputs[1]", ".."},
@@ -157,7 +158,7 @@ static void test_what_is_wrong_is_told_with_its_place(void **state)
         err = spec_decode_with_catalogue(scene_yaml(scene, slice_of(refusal->yaml)),
                                          &scene->catalogue, &scene->arena, &spec, &scene->fault);
         if (err == ERR_OK || scene->fault.line != refusal->line ||
-            scene->fault.column != refusal->column ||
+            (refusal->column != 0 && scene->fault.column != refusal->column) ||
             strcmp(scene->fault.field, refusal->field) != 0 ||
             strstr(scene->fault.message, refusal->words) == NULL) {
             print_message("%s\n  gave %s %u:%u [%s] %s\n", refusal->yaml, err_name(err),
