@@ -193,7 +193,7 @@ struct place_hold *place_hold_make(struct placer *placer, const struct place_job
                                    const struct rank_place *places, struct wall_us since)
 {
     uint32_t nodes = job->spec->num_nodes;
-    struct place_hold *hold = calloc(1, sizeof(*hold) + nodes * sizeof(hold->places[0]));
+    struct place_hold *hold = calloc(1, sizeof(*hold) + nodes * sizeof(hold->ranks[0]));
     ASSERT(hold != NULL && idmap_add(&placer->holds, job->id.id, hold) == ERR_OK);
     hold->job = *job;
     hold->tenant = tenant;
@@ -207,14 +207,15 @@ struct place_hold *place_hold_make(struct placer *placer, const struct place_job
     hold->since = since;
     hold->expected = place_expected(placer, job);
     hold->limit = place_limit(placer, job);
-    memcpy(hold->places, places, nodes * sizeof(places[0]));
+    for (uint32_t r = 0; r < nodes; r++)
+        hold->ranks[r].place = places[r];
     place_hold_nodes(hold, true);
     hold->site_next = site->holds;
     if (site->holds != NULL)
         site->holds->site_previous = hold;
     site->holds = hold;
     site->hold_count++;
-    place_site_changed(placer, site, false);
+    place_nodes_shrank(placer, site, nodes);
     place_share_hold(placer, tenant, hold, true);
     place_array_count(placer, job->spec, 1);
     return hold;
@@ -254,7 +255,9 @@ static void hold_undo(struct placer *placer, struct place_hold *hold)
         hold->site_next->site_previous = hold->site_previous;
     ASSERT(hold->site->hold_count > 0);
     hold->site->hold_count--;
-    place_site_changed(placer, hold->site, true);
+    for (uint32_t r = 0; r < hold->nodes; r++)
+        if (hold->ranks[r].place.node < hold->site->node_count)
+            place_node_grew(placer, hold->site, hold->ranks[r].place.node);
     for (uint32_t i = 0; i < placer->reservation_count; i++)
         if (placer->reservations[i]->site == hold->site)
             placer->reservations[i]->is_fresh = true;

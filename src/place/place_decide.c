@@ -21,15 +21,11 @@ struct chooser {
 bool place_passes_avoided(const struct placer *placer, const struct place_job *job,
                           const struct place_shape *shape, uint32_t variants)
 {
-    struct span_ms runs = place_expected(placer, job);
     for (uint32_t i = 0; i < shape->option_count && !id_is_none(job->avoid.id); i++) {
         const struct place_option *option = &shape->options[i];
-        struct place_score score;
-        if (!option->site->is_open || !(variants >> option->variant & 1) ||
-            id_is_equal(option->site->site.id.id, job->avoid.id))
-            continue;
-        place_score_of(placer, job, option, runs, SPAN_MS(0), 0, &score);
-        if (!place_is_over_budget(job, &score))
+        if (option->site->is_open && (variants >> option->variant & 1) &&
+            !id_is_equal(option->site->site.id.id, job->avoid.id) &&
+            place_is_affordable(placer, job, option))
             return true;
     }
     return false;
@@ -39,19 +35,20 @@ bool place_passes_avoided(const struct placer *placer, const struct place_job *j
 static uint32_t option_pick(struct placer *placer, const struct place_option *option, uint8_t step,
                             uint16_t *out_nodes)
 {
-    bool is_lent = option->fit < PLACE_STEPS;
-    if (is_lent)
-        place_reservations_lend(placer, option->site, step, true);
-    uint32_t left = stock_pick(option->site, option->stock, &option->need, out_nodes);
-    if (is_lent)
-        place_reservations_lend(placer, option->site, step, false);
-    return left;
+    if (option_fit(option) == PLACE_STEPS)
+        return stock_pick(option, out_nodes);
+    uint32_t node = place_lent_pick(placer, option, step);
+    if (node == UINT32_MAX)
+        return UINT32_MAX;
+    if (out_nodes != NULL)
+        out_nodes[0] = (uint16_t)node;
+    return place_node_device_count(&option->site->nodes[node]) - option->need.devices;
 }
 
 static bool option_score(const struct chooser *chooser, const struct place_option *option,
                          struct place_score *out)
 {
-    if (option->fit <= chooser->step || !(chooser->variants >> option->variant & 1) ||
+    if (!(chooser->variants >> option->variant & 1) ||
         (chooser->passes_avoided && id_is_equal(option->site->site.id.id, chooser->job->avoid.id)))
         return false;
     uint32_t left = option_pick(chooser->placer, option, chooser->step, NULL);
@@ -61,12 +58,29 @@ static bool option_score(const struct chooser *chooser, const struct place_optio
     return !place_is_over_budget(chooser->job, out);
 }
 
+/* First choices before second ones; then money; of equals the first by site's name, variant and
+ * stock. */
 static bool is_better(const struct place_option *a, struct money a_total,
                       const struct place_option *b, struct money b_total)
 {
     if (b == NULL || a->is_second != b->is_second)
         return b == NULL || b->is_second;
-    return a_total.micros < b_total.micros;
+    if (a_total.micros != b_total.micros)
+        return a_total.micros < b_total.micros;
+    if (a->site != b->site)
+        return a->site->index < b->site->index;
+    return a->variant != b->variant ? a->variant < b->variant : a->stock < b->stock;
+}
+
+/* No option from here on can be better than the second: all that it costs an hour is too much. */
+static bool is_out_of_reach(const struct chooser *chooser, const struct place_option *option,
+                            const struct place_choice *choice)
+{
+    enum { ROUNDING = 4 }; /* terms that are rounded each */
+    if (choice->second == NULL || option->is_second != choice->second->is_second)
+        return choice->second != NULL && option->is_second;
+    struct money least = place_per_hours(option->base, chooser->runs);
+    return least.micros > ROUNDING && least.micros - ROUNDING > choice->second_total.micros;
 }
 
 bool place_choose(struct placer *placer, const struct place_job *job, uint32_t variants,
@@ -78,6 +92,10 @@ bool place_choose(struct placer *placer, const struct place_job *job, uint32_t v
     for (uint32_t i = 0; i < shape->option_count; i++) {
         struct place_option *option = &shape->options[i];
         struct place_score score;
+        if (shape->fits[i] <= step)
+            continue;
+        if (is_out_of_reach(&chooser, option, &choice))
+            break;
         if (!option_score(&chooser, option, &score))
             continue;
         if (is_better(option, score.total, choice.option, choice.score.total)) {
@@ -106,23 +124,6 @@ static void devices_take(const struct place_node *node, uint32_t count, struct r
         place->devices[place->device_count++] = (uint8_t)__builtin_ctz(free_mask);
 }
 
-/* The filter at each site: what never changes is the shape's, the rest is busy or fits. */
-static void filters_write(const struct placer *placer, const struct place_shape *shape,
-                          uint8_t step, struct place_decision *out)
-{
-    out->site_count = (uint32_t)placer->sites.len;
-    memcpy(out->filters, shape->codes, placer->sites.len);
-    for (uint32_t i = 0; i < shape->option_count; i++) {
-        const struct place_option *option = &shape->options[i];
-        uint8_t *filter = &out->filters[option->site->index];
-        bool is_first = i == 0 || shape->options[i - 1].site != option->site;
-        if (option->fit > step)
-            *filter = FILTER_NONE;
-        else if (is_first)
-            *filter = option->site->is_open ? FILTER_BUSY : FILTER_SITE_STATE;
-    }
-}
-
 static void decide(struct placer *placer, struct place_queued *queued,
                    const struct place_choice *choice, struct place_decision *out)
 {
@@ -136,7 +137,9 @@ static void decide(struct placer *placer, struct place_queued *queued,
         out->places[r] = (struct rank_place){.node = nodes[r]};
         devices_take(&site->nodes[nodes[r]], option->need.devices, &out->places[r]);
     }
-    filters_write(placer, group->shape, group->step, out);
+    out->site_count = (uint32_t)placer->sites.len;
+    memcpy(out->filters, group->shape->codes, placer->sites.len);
+    out->filters[site->index] = FILTER_NONE;
     out->job = queued->job.id;
     out->site = site->site.id;
     out->variant = option->variant;
@@ -185,13 +188,19 @@ static bool propose_reserved(struct placer *placer, struct place_decision *out)
     return false;
 }
 
-/* Fits only where something was reserved, and that is nearer now: looks again. */
-static void lent_again(struct placer *placer, const struct place_shape *shape)
+/* The group's first job starts, unless something of its own is in the way. */
+static bool group_propose(struct placer *placer, struct place_group *group, uint32_t variants,
+                          struct place_decision *out)
 {
-    for (uint32_t i = 0; i < shape->option_count; i++)
-        if (shape->options[i].fit > 0 && shape->options[i].fit < PLACE_STEPS)
-            place_site_changed(placer, shape->options[i].site, false);
-    place_settle(placer);
+    struct place_queued *queued = group->first;
+    struct place_choice choice;
+    if (!place_choose(placer, &queued->job, variants, group->shape, group->step, &choice))
+        return false;
+    int reservation = place_reservation_of(placer, queued->job.id);
+    decide(placer, queued, &choice, out);
+    if (reservation >= 0)
+        place_reservation_drop(placer, (uint32_t)reservation);
+    return true;
 }
 
 /* The first job of the class that fits somewhere; what has something of its own in the way is
@@ -199,32 +208,58 @@ static void lent_again(struct placer *placer, const struct place_shape *shape)
 static bool propose_class(struct placer *placer, enum priority_class priority,
                           struct place_decision *out, bool *is_done)
 {
+    struct place_mask marks = placer->open;
     struct place_walk walk;
     struct place_group *group;
-    place_walk_begin(&walk, placer, priority, &placer->open);
+    mask_join(&marks, &placer->maybe);
+    place_walk_begin(&walk, placer, priority, &marks);
     while ((group = place_walk_next(&walk)) != NULL) {
-        struct place_queued *queued = group->first;
-        const struct job_spec *spec = queued->job.spec;
-        struct place_choice choice;
-        if (!shape_is_open(group->shape, group->step))
+        uint32_t variants = place_variants_allowed(group->tenant, group->first->job.spec);
+        if (variants == 0 || !place_pending_tell(placer, group->shape))
             continue; /* another shape with the same mark */
-        uint32_t variants = place_variants_allowed(group->tenant, spec);
-        if (variants == 0)
-            continue;
-        if (place_choose(placer, &queued->job, variants, group->shape, group->step, &choice)) {
-            int reservation = place_reservation_of(placer, queued->job.id);
-            decide(placer, queued, &choice, out);
-            if (reservation >= 0)
-                place_reservation_drop(placer, (uint32_t)reservation);
+        if (group_propose(placer, group, variants, out))
             return true;
-        }
-        if (group->shape->fit < PLACE_STEPS)
-            lent_again(placer, group->shape);
-        if (shape_is_open(group->shape, group->step))
-            place_group_park(placer, group, variants != (UINT32_C(1) << spec->variant_count) - 1);
+        place_group_park(placer, group,
+                         variants != (UINT32_C(1) << group->first->job.spec->variant_count) - 1);
         *is_done = false;
-        place_walk_begin(&walk, placer, priority, &placer->open);
+        place_walk_begin(&walk, placer, priority, &marks);
     }
+    return false;
+}
+
+/* What fitted on reserved nodes does so no more: their reservations are nearer. */
+static void lent_again(struct placer *placer, const struct place_shape *shape)
+{
+    for (uint32_t i = 0; i < shape->option_count; i++)
+        if (shape->fits[i] > 0 && shape->fits[i] < PLACE_STEPS) {
+            shape->options[i].site->has_lent_changed = true;
+            place_site_changed(placer, shape->options[i].site, false);
+        }
+}
+
+/* The first job that ends before the reservations of the nodes that it fits on. */
+static bool propose_lent(struct placer *placer, struct place_decision *out)
+{
+    uint32_t visits = 0;
+    place_settle(placer);
+    if (!placer->must_lend)
+        return false;
+    for (int p = PRIORITY_COUNT_ - 1; p >= 0; p--) {
+        struct place_walk walk;
+        struct place_group *group;
+        place_walk_begin(&walk, placer, (enum priority_class)p, &placer->lent);
+        while ((group = place_walk_next(&walk)) != NULL && visits++ < PLACE_LENT_VISITS_MAX) {
+            if (!shape_is_open(group->shape, group->step))
+                continue;
+            uint32_t variants = place_variants_allowed(group->tenant, group->first->job.spec);
+            if (variants == 0)
+                continue;
+            if (group_propose(placer, group, variants, out))
+                return true;
+            lent_again(placer, group->shape);
+        }
+    }
+    placer->must_lend = false;
     return false;
 }
 
@@ -234,18 +269,21 @@ bool placer_propose(struct placer *placer, struct now now, struct place_decision
     if (placer->sites.len == 0 || idmap_count(&placer->queued) == 0)
         return false;
     place_share_decay(placer, now.wall);
+    /* Heads are found before others start where new ones may have come, and in the end. */
     for (bool is_done = false; !is_done;) {
-        place_settle(placer);
+        place_look(placer);
         if (propose_reserved(placer, out))
             return true;
-        if (place_reserve(placer))
+        if (placer->must_reserve && place_reserve(placer))
             continue;
         is_done = true;
         for (int p = PRIORITY_COUNT_ - 1; p >= 0; p--)
             if (propose_class(placer, (enum priority_class)p, out, &is_done))
                 return true;
+        if (is_done && place_reserve(placer))
+            is_done = false;
     }
-    return false;
+    return propose_lent(placer, out);
 }
 
 struct boot_ns placer_due(const struct placer *placer, struct now now)

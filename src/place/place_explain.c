@@ -44,9 +44,12 @@ static void survey_busy(const struct survey *survey, const struct place_option *
 static void survey_option(const struct survey *survey, const struct place_option *option,
                           struct place_site_line *line)
 {
-    place_reservations_lend(survey->placer, option->site, survey->step, true);
-    uint32_t left = stock_pick(option->site, option->stock, &option->need, NULL);
-    place_reservations_lend(survey->placer, option->site, survey->step, false);
+    uint32_t left = stock_pick(option, NULL);
+    if (left == UINT32_MAX) {
+        uint32_t node = place_lent_pick(survey->placer, option, survey->step);
+        if (node != UINT32_MAX)
+            left = place_node_device_count(&option->site->nodes[node]) - option->need.devices;
+    }
     bool fits = left != UINT32_MAX;
     place_score_of(survey->placer, survey->job, option, survey->runs, SPAN_MS(0), fits ? left : 0,
                    &line->score);

@@ -315,9 +315,10 @@ bool place_fit_when(struct placer *placer, const struct place_option *option,
     for (size_t i = 0; i < count && !fits; i++) {
         const struct place_hold *hold = endings[i].hold;
         for (uint32_t r = 0; r < hold->nodes; r++)
-            if (hold->places[r].node < site->node_count) /* the site may have lost nodes since */
-                place_node_give(&outlook.nodes[hold->places[r].node], hold->cpu_milli,
-                                hold->mem_bytes, &hold->places[r]);
+            if (hold->ranks[r].place.node <
+                site->node_count) /* the site may have lost nodes since */
+                place_node_give(&outlook.nodes[hold->ranks[r].place.node], hold->cpu_milli,
+                                hold->mem_bytes, &hold->ranks[r].place);
         at_ms = endings[i].at_ms;
         if (i + 1 == count || endings[i + 1].at_ms > at_ms)
             fits = outlook_has(&outlook, at_ms);

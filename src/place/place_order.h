@@ -16,7 +16,7 @@
 
 #include "base/slice.h"
 
-enum { PLACE_MASK_WORDS = 8, PLACE_MARKS = PLACE_MASK_WORDS * 64 };
+enum { PLACE_MASK_WORDS = 16, PLACE_MARKS = PLACE_MASK_WORDS * 64 };
 
 struct place_mask {
     uint64_t words[PLACE_MASK_WORDS];

@@ -20,12 +20,12 @@ static struct place_order *order_of(const struct place_group *group)
     return &group->tenant->sides[group->priority].groups;
 }
 
-static struct place_mask marks_of(const struct place_group *group)
+static struct place_mask marks_of(struct placer *placer, const struct place_group *group)
 {
     struct place_mask marks = {{0}};
-    mask_set(&marks,
-             group->parked_in != NULL ? (uint32_t)MARK_PARKED : group->shape->marks[group->step],
-             true);
+    placer->must_lend =
+        placer->must_lend || (group->shape->fit > group->step && group->shape->fit < PLACE_STEPS);
+    mask_set(&marks, group->parked_in != NULL ? (uint32_t)MARK_PARKED : group->shape->mark, true);
     return marks;
 }
 
@@ -38,9 +38,14 @@ static void group_enter(struct placer *placer, struct place_group *group)
     group->knot.tie =
         (struct slice){(const char *)group->first->job.id.id.bytes, sizeof(struct id)};
     group->knot.owner = group;
-    group->knot.own = marks_of(group);
+    group->knot.own = marks_of(placer, group);
     order_insert(order_of(group), &group->knot);
-    place_share_refresh(placer, group->tenant);
+    for (uint32_t i = 0; i < placer->reservation_count; i++)
+        placer->must_reserve =
+            placer->must_reserve || group->priority >= placer->reservations[i]->priority;
+    placer->must_reserve =
+        placer->must_reserve || placer->reservation_count < PLACE_RESERVATIONS_MAX;
+    place_share_remark(placer, group->tenant, group->priority);
 }
 
 static void group_leave(struct placer *placer, struct place_group *group)
@@ -48,16 +53,16 @@ static void group_leave(struct placer *placer, struct place_group *group)
     if (!group->knot.is_in)
         return;
     order_remove(order_of(group), &group->knot);
-    place_share_refresh(placer, group->tenant);
+    place_share_remark(placer, group->tenant, group->priority);
 }
 
 static void group_remark(struct placer *placer, struct place_group *group)
 {
-    struct place_mask marks = marks_of(group);
+    struct place_mask marks = marks_of(placer, group);
     if (!group->knot.is_in || mask_is_equal(&group->knot.own, &marks))
         return;
     order_remark(&group->knot, &marks);
-    place_share_refresh(placer, group->tenant);
+    place_share_remark(placer, group->tenant, group->priority);
 }
 
 void place_groups_remark(struct placer *placer)
@@ -70,6 +75,17 @@ void place_groups_remark(struct placer *placer)
 
 /* ---- parking */
 
+/* The most that its first job can pay an hour, rounded up; the others of the group are alike. */
+static struct money most_paid(const struct placer *placer, const struct place_group *group)
+{
+    const struct place_job *job = &group->first->job;
+    int64_t runs_ms = place_expected(placer, job).ms;
+    if (job->spec->budget.micros <= 0 || runs_ms <= 0)
+        return (struct money){INT64_MAX};
+    struct money pay = money_scale_saturated(job->spec->budget, 3600000, runs_ms);
+    return money_add_saturated(pay, (struct money){2});
+}
+
 void place_group_park(struct placer *placer, struct place_group *group, bool of_quota)
 {
     ASSERT(group->parked_in == NULL);
@@ -80,13 +96,16 @@ void place_group_park(struct placer *placer, struct place_group *group, bool of_
     if (*list != NULL)
         (*list)->parked_previous = group;
     *list = group;
+    group->parked_mark = group->shape->mark;
+    place_parked_count(placer, group->parked_mark, most_paid(placer, group), 1);
     group_remark(placer, group);
 }
 
-static void group_unpark(struct place_group *group)
+static void group_unpark(struct placer *placer, struct place_group *group)
 {
     if (group->parked_in == NULL)
         return;
+    place_parked_count(placer, group->parked_mark, (struct money){0}, -1);
     if (group->parked_previous != NULL)
         group->parked_previous->parked_next = group->parked_next;
     else
@@ -100,7 +119,21 @@ void place_groups_unpark(struct placer *placer, struct place_group **list)
 {
     while (*list != NULL) {
         struct place_group *group = *list;
-        group_unpark(group);
+        group_unpark(placer, group);
+        group_remark(placer, group);
+    }
+}
+
+void place_option_unpark(struct placer *placer, const struct place_option *option)
+{
+    struct place_group *next;
+    for (struct place_group *group = option->shape->parked; group != NULL; group = next) {
+        const struct place_job *job = &group->first->job;
+        next = group->parked_next;
+        if (id_is_equal(job->avoid.id, option->site->site.id.id) ||
+            !place_is_affordable(placer, job, option))
+            continue;
+        group_unpark(placer, group);
         group_remark(placer, group);
     }
 }
@@ -275,7 +308,7 @@ enum err place_queue_push(struct placer *placer, struct place_queued *queued)
         err = group_make(placer, &key, queued, shape, &group);
         if (err != ERR_OK)
             return err;
-        shape_wait(placer, shape, group->step, 1);
+        shape_wait(placer, shape, 1);
     }
     group_join(placer, group, queued);
     pending_add(group->tenant, 1);
@@ -302,10 +335,10 @@ void place_queue_remove(struct placer *placer, struct place_queued *queued)
             group_enter(placer, group);
         return;
     }
-    group_unpark(group);
+    group_unpark(placer, group);
     array_part(placer, group, queued->job.spec);
     (void)strmap_remove(&placer->groups, (struct slice){group->key, group->key_len});
-    shape_wait(placer, group->shape, group->step, -1);
+    shape_wait(placer, group->shape, -1);
     free(group);
 }
 

@@ -12,7 +12,10 @@
 #include "base/assert.h"
 #include "place/place_state.h"
 
-enum { HEADS_LOOKED_AT_MAX = 64 };
+enum {
+    HEADS_LOOKED_AT_MAX = 64,
+    CANDIDATES_SPARE = 64, /* nodes looked at for a reservation beyond those that it needs */
+};
 
 static void nodes_reserve(const struct place_reservation *r, bool is_reserved)
 {
@@ -34,8 +37,11 @@ void place_reservation_drop(struct placer *placer, uint32_t index)
 {
     struct place_reservation *r = placer->reservations[index];
     nodes_reserve(r, false);
-    place_site_changed(placer, r->site, true);
+    r->site->has_lent_changed = true;
+    for (uint32_t i = 0; i < r->nodes_reserved; i++)
+        place_node_grew(placer, r->site, r->nodes[i]);
     free(r);
+    placer->must_reserve = true;
     placer->reservation_count--;
     memmove(&placer->reservations[index], &placer->reservations[index + 1],
             (placer->reservation_count - index) * sizeof(placer->reservations[0]));
@@ -86,40 +92,74 @@ bool place_reservation_allows(const struct placer *placer, const struct place_si
     return true;
 }
 
-uint32_t place_reservation_steps(const struct placer *placer, const struct place_site *site,
-                                 uint8_t out[PLACE_RESERVATIONS_MAX])
+static uint8_t steps_before(const struct placer *placer, const struct place_reservation *r)
+{
+    uint8_t steps = 0;
+    while (steps < PLACE_STEPS - 1 && place_step_limit(steps).ms <= window_ms(placer, r))
+        steps++;
+    return steps;
+}
+
+static bool lent_is_covered(const struct place_lent *lent, const struct place_lent *known,
+                            uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (known[i].cpu_milli >= lent->cpu_milli && known[i].mem_bytes >= lent->mem_bytes &&
+            known[i].devices >= lent->devices && known[i].stock == lent->stock &&
+            known[i].steps >= lent->steps)
+            return true;
+    return false;
+}
+
+uint32_t place_lent_find(const struct placer *placer, const struct place_site *site,
+                         struct place_lent out[PLACE_LENT_MAX])
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < placer->reservation_count; i++) {
         const struct place_reservation *r = placer->reservations[i];
-        if (r->site != site)
-            continue;
-        int step = -1;
-        while (step + 1 < PLACE_STEPS &&
-               place_step_limit((uint8_t)(step + 1)).ms <= window_ms(placer, r))
-            step++;
-        if (step < 0)
-            continue;
-        uint32_t at = 0;
-        while (at < count && out[at] > step)
-            at++;
-        if (at < count && out[at] == step)
-            continue;
-        memmove(&out[at + 1], &out[at], count - at);
-        out[at] = (uint8_t)step;
-        count++;
+        uint8_t steps = r->site == site ? steps_before(placer, r) : 0;
+        for (uint32_t n = 0; n < r->nodes_reserved && steps > 0 && count < PLACE_LENT_MAX; n++) {
+            const struct place_node *node = &site->nodes[r->nodes[n]];
+            const struct place_lent lent = {.cpu_milli = place_node_cpu_free(node),
+                                            .devices = (uint8_t)place_node_device_count(node),
+                                            .stock = node->stock,
+                                            .steps = steps,
+                                            .mem_bytes = place_node_mem_free(node)};
+            if (lent.cpu_milli > 0 && !lent_is_covered(&lent, out, count))
+                out[count++] = lent;
+        }
     }
     return count;
 }
 
-void place_reservations_lend(struct placer *placer, struct place_site *site, uint8_t step,
-                             bool is_lent)
+uint32_t place_lent_pick(const struct placer *placer, const struct place_option *option,
+                         uint8_t step)
 {
-    for (uint32_t i = 0; i < placer->reservation_count; i++) {
+    const struct place_site *site = option->site;
+    const struct job_spec *spec = option->shape != NULL ? option->shape->job.spec : NULL;
+    uint32_t best = UINT32_MAX;
+    uint64_t best_order = UINT64_MAX;
+    for (uint32_t i = 0; i < placer->reservation_count && option->need.ranks == 1; i++) {
         const struct place_reservation *r = placer->reservations[i];
-        if (r->site == site && place_step_limit(step).ms <= window_ms(placer, r))
-            nodes_reserve(r, !is_lent);
+        if (r->site != site || steps_before(placer, r) <= step)
+            continue;
+        for (uint32_t n = 0; n < r->nodes_reserved; n++) {
+            const struct place_node *node = &site->nodes[r->nodes[n]];
+            if (!stock_node_fits(node, &option->need) ||
+                (option->stock != UINT8_MAX && option->stock != node->stock) ||
+                (option->stock == UINT8_MAX && spec != NULL &&
+                 !stock_suits(placer, &site->stocks[node->stock],
+                              &spec->variants[option->variant])))
+                continue;
+            uint64_t order = (uint64_t)place_node_device_count(node) << 48 |
+                             (uint64_t)place_node_cpu_free(node) << 16 | r->nodes[n];
+            if (order < best_order) {
+                best_order = order;
+                best = r->nodes[n];
+            }
+        }
     }
+    return best;
 }
 
 /* ---- making one */
@@ -137,65 +177,77 @@ static int candidate_compare(const void *a, const void *b)
     return x->node - y->node;
 }
 
-/* When each node has nothing left that runs now, if all goes to its limit. */
-static void ends_of(const struct place_site *site, int64_t now_ms, int64_t *ends)
+/* When the node has nothing left that runs now, if all goes to its limit. */
+static int64_t node_end(const struct place_node *node, int64_t now_ms)
 {
-    for (const struct place_hold *hold = site->holds; hold != NULL; hold = hold->site_next) {
-        int64_t end_ms = place_hold_end(hold, now_ms, true);
-        for (uint32_t r = 0; r < hold->nodes; r++)
-            if (hold->places[r].node < site->node_count && ends[hold->places[r].node] < end_ms)
-                ends[hold->places[r].node] = end_ms;
+    int64_t end_ms = now_ms;
+    uint16_t r = node->first_rank;
+    for (const struct place_hold *hold = node->first; hold != NULL;) {
+        int64_t at_ms = place_hold_end(hold, now_ms, true);
+        if (at_ms > end_ms)
+            end_ms = at_ms;
+        const struct place_rank *rank = &hold->ranks[r];
+        r = rank->next_rank;
+        hold = rank->next;
     }
+    return end_ms;
 }
 
+/* Large enough, as measured, were nothing of ours on it. */
 static bool could_have(const struct placer *placer, const struct place_option *option,
                        const struct place_node *node)
 {
     const struct place_need *need = &option->need;
-    const struct place_site *site = option->site;
-    bool is_stock = node->stock < site->stock_count &&
-                    (option->stock == UINT8_MAX || option->stock == node->stock);
-    return is_stock && node->is_up && !node->is_reserved &&
-           stock_suits(placer, &site->stocks[node->stock],
+    return stock_suits(placer, &option->site->stocks[node->stock],
                        &option->shape->job.spec->variants[option->variant]) &&
            node->cpu_milli_seen >= need->cpu_milli && node->mem_bytes_seen >= need->mem_bytes &&
            (uint32_t)__builtin_popcount(node->devices_seen) >= need->devices;
+}
+
+/* Of the nodes with the most free, those that are empty first. */
+static uint32_t candidates_find(const struct placer *placer, const struct place_option *option,
+                                uint32_t max, struct candidate *out)
+{
+    const struct place_site *site = option->site;
+    int64_t now_ms = placer->now.wall.us / 1000;
+    uint16_t nodes[SITE_NODES_MAX];
+    uint32_t count = stock_emptiest(option, max, nodes), found = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct place_node *node = &site->nodes[nodes[i]];
+        if (!could_have(placer, option, node))
+            continue;
+        int64_t at_ms = stock_node_fits(node, &option->need) ? now_ms : node_end(node, now_ms);
+        out[found++] = (struct candidate){at_ms, nodes[i]};
+    }
+    qsort(out, found, sizeof(*out), candidate_compare);
+    return found;
 }
 
 static struct place_reservation *reservation_make(const struct placer *placer,
                                                   const struct place_job *job,
                                                   const struct place_option *option)
 {
-    struct place_site *site = option->site;
-    int64_t now_ms = placer->now.wall.us / 1000;
-    int64_t *ends = calloc(site->node_count + 1, sizeof(*ends));
-    struct candidate *found = calloc(site->node_count + 1, sizeof(*found));
-    struct place_reservation *made = NULL;
-    uint32_t count = 0;
-    ASSERT(ends != NULL && found != NULL);
-    ends_of(site, now_ms, ends);
-    for (uint32_t n = 0; n < site->node_count; n++)
-        if (could_have(placer, option, &site->nodes[n])) {
-            bool fits = stock_node_fits(&site->nodes[n], &option->need);
-            found[count++] = (struct candidate){fits ? now_ms : ends[n], (uint16_t)n};
-        }
-    if (count >= option->need.ranks) {
-        qsort(found, count, sizeof(*found), candidate_compare);
-        made = calloc(1, sizeof(*made));
-        ASSERT(made != NULL);
-        int64_t wait_ms = found[option->need.ranks - 1].at_ms - now_ms;
-        *made = (struct place_reservation){.job = job->id,
-                                           .site = site,
-                                           .variant = option->variant,
-                                           .stock = option->stock,
-                                           .start = boot_add(placer->now.boot, SPAN_MS(wait_ms)),
-                                           .nodes_reserved = option->need.ranks,
-                                           .is_fresh = true};
-        for (uint32_t r = 0; r < option->need.ranks; r++)
-            made->nodes[r] = found[r].node;
-    }
-    free(found);
-    free(ends);
+    struct candidate found[SITE_NODES_MAX];
+    uint32_t ranks = option->need.ranks, max = ranks + CANDIDATES_SPARE;
+    uint32_t count =
+        candidates_find(placer, option, max < SITE_NODES_MAX ? max : SITE_NODES_MAX, found);
+    if (count < ranks) /* those with the most free are not the right ones */
+        count = candidates_find(placer, option, SITE_NODES_MAX, found);
+    if (count < ranks)
+        return NULL;
+    struct place_reservation *made = calloc(1, sizeof(*made));
+    ASSERT(made != NULL);
+    int64_t wait_ms = found[ranks - 1].at_ms - placer->now.wall.us / 1000;
+    *made = (struct place_reservation){.job = job->id,
+                                       .priority = job->spec->priority,
+                                       .site = option->site,
+                                       .variant = option->variant,
+                                       .stock = option->stock,
+                                       .start = boot_add(placer->now.boot, SPAN_MS(wait_ms)),
+                                       .nodes_reserved = ranks,
+                                       .is_fresh = true};
+    for (uint32_t r = 0; r < ranks; r++)
+        made->nodes[r] = found[r].node;
     return made;
 }
 
@@ -222,7 +274,6 @@ static struct place_option *option_next(struct placer *placer, const struct plac
     uint32_t best_nodes = 1;
     for (uint32_t i = 0; i < shape->option_count; i++) {
         struct place_option *option = &shape->options[i];
-        struct place_score score;
         uint32_t nodes;
         if (tried[i] || !option->site->is_open || !(variants >> option->variant & 1) ||
             (passes_avoided && id_is_equal(option->site->site.id.id, job->avoid.id)))
@@ -230,11 +281,8 @@ static struct place_option *option_next(struct placer *placer, const struct plac
         uint64_t lack = lacking(option, &nodes);
         if (best != NULL && lack * best_nodes >= best_lack * nodes)
             continue;
-        if (job->spec->budget.micros > 0) {
-            place_score_of(placer, job, option, place_expected(placer, job), SPAN_MS(0), 0, &score);
-            if (place_is_over_budget(job, &score))
-                continue;
-        }
+        if (!place_is_affordable(placer, job, option))
+            continue;
         best = option;
         best_lack = lack;
         best_nodes = nodes;
@@ -262,7 +310,8 @@ static bool reserve(struct placer *placer, const struct place_group *group)
         return false;
     placer->reservations[placer->reservation_count++] = made;
     nodes_reserve(made, true);
-    place_site_changed(placer, made->site, false);
+    made->site->has_lent_changed = true;
+    place_nodes_shrank(placer, made->site, made->nodes_reserved);
     return true;
 }
 
@@ -272,12 +321,12 @@ struct heads {
     bool is_cut_short; /* by one that can start: it goes before those behind it */
 };
 
-static void heads_add(const struct placer *placer, struct heads *heads, struct place_group *group)
+static void heads_add(struct placer *placer, struct heads *heads, struct place_group *group)
 {
     uint32_t variants = place_variants_allowed(group->tenant, group->first->job.spec);
     if (group->shape->option_count == 0 || variants == 0 || group->barren == placer->supply)
         return;
-    if (group->parked_in == NULL && shape_is_open(group->shape, group->step))
+    if (group->parked_in == NULL && place_pending_tell(placer, group->shape))
         heads->is_cut_short = true;
     else
         heads->groups[heads->count++] = group;
@@ -285,7 +334,7 @@ static void heads_add(const struct placer *placer, struct heads *heads, struct p
 
 /* The first groups in order that cannot start although quota and their arrays allow it and some
  * site could have them. */
-static struct heads heads_find(const struct placer *placer)
+static struct heads heads_find(struct placer *placer)
 {
     struct heads heads = {.count = 0};
     struct place_mask marks = placer->used;
@@ -339,6 +388,7 @@ bool place_reserve(struct placer *placer)
 {
     struct heads heads = heads_find(placer);
     bool has_changed = false;
+    placer->must_reserve = false;
     for (uint32_t i = placer->reservation_count; i > 0 && !heads.is_cut_short; i--)
         if (!is_head(&heads, placer->reservations[i - 1]->job)) {
             place_reservation_drop(placer, i - 1);
@@ -393,6 +443,7 @@ enum err placer_promise_put(struct placer *placer, const struct place_promise *p
     if (r == NULL)
         return ERR_NO_MEMORY;
     *r = (struct place_reservation){.job = promise->job,
+                                    .priority = queued->job.spec->priority,
                                     .site = site,
                                     .variant = promise->variant,
                                     .stock = promise->stock,
@@ -402,6 +453,7 @@ enum err placer_promise_put(struct placer *placer, const struct place_promise *p
     memcpy(r->nodes, promise->node, promise->nodes * sizeof(r->nodes[0]));
     placer->reservations[placer->reservation_count++] = r;
     nodes_reserve(r, true);
-    place_site_changed(placer, site, false);
+    site->has_lent_changed = true;
+    place_nodes_shrank(placer, site, r->nodes_reserved);
     return ERR_OK;
 }

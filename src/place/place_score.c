@@ -39,7 +39,7 @@ struct span_ms place_expected(const struct placer *placer, const struct place_jo
 }
 
 /* Rounded half-even, as money_scale does; nearly all amounts take the short way in 64 bits. */
-static struct money per_hours(struct money per_hour, struct span_ms span)
+struct money place_per_hours(struct money per_hour, struct span_ms span)
 {
     int64_t product;
     if (per_hour.micros < 0 || span.ms < 0 ||
@@ -156,19 +156,32 @@ bool place_is_over_budget(const struct place_job *job, const struct place_score 
     return job->spec->budget.micros > 0 && buyer.micros > job->spec->budget.micros;
 }
 
+bool place_is_affordable(const struct placer *placer, const struct place_job *job,
+                         const struct place_option *option)
+{
+    if (job->spec->budget.micros <= 0)
+        return true;
+    struct span_ms runs = place_expected(placer, job);
+    const struct place_rates *rates = &option->rates;
+    const struct place_score score = {.ask = place_per_hours(rates->ask, runs),
+                                      .energy = place_per_hours(rates->energy, runs),
+                                      .egress = rates->egress};
+    return !place_is_over_budget(job, &score);
+}
+
 void place_score_of(const struct placer *placer, const struct place_job *job,
                     const struct place_option *option, struct span_ms runs, struct span_ms wait,
                     uint32_t left, struct place_score *out)
 {
     const struct place_rates *rates = &option->rates;
     struct money time_value = placer->policy.time_value_per_hour[job->spec->priority];
-    struct place_score score = {.ask = per_hours(rates->ask, runs),
-                                .energy = per_hours(rates->energy, runs),
+    struct place_score score = {.ask = place_per_hours(rates->ask, runs),
+                                .energy = place_per_hours(rates->energy, runs),
                                 .egress = rates->egress,
-                                .carbon = per_hours(rates->carbon, runs),
-                                .wait = per_hours(time_value, wait),
-                                .staging = per_hours(time_value, rates->staging),
-                                .role = per_hours(rates->role, runs)};
+                                .carbon = place_per_hours(rates->carbon, runs),
+                                .wait = place_per_hours(time_value, wait),
+                                .staging = place_per_hours(time_value, rates->staging),
+                                .role = place_per_hours(rates->role, runs)};
     if (left > 0 && option->need.devices > 0)
         score.fragmentation =
             money_scale_saturated(score.ask, (int64_t)left * PLACE_FRAGMENT_PERCENT,

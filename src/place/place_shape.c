@@ -50,8 +50,14 @@ uint32_t place_options_of(struct placer *placer, struct place_site *site,
                                       .stock = is_any ? UINT8_MAX : (uint8_t)s,
                                       .is_second = is_second_choice(job->spec, variant),
                                       .need = place_need_of(job->spec, variant)};
-        if (place_rates_of(placer, site, job, variant, option.stock, &option.rates))
+        if (!is_any)
+            option.reach = stock_reach(&site->stocks[s], &option.need);
+        if (place_rates_of(placer, site, job, variant, option.stock, &option.rates)) {
+            const struct place_rates *rates = &option.rates;
+            option.base = money_add_saturated(money_add_saturated(rates->ask, rates->energy),
+                                              money_add_saturated(rates->carbon, rates->role));
             out[count++] = option;
+        }
         if (is_any)
             break;
     }
@@ -62,8 +68,9 @@ static void options_clear(struct place_shape *shape)
 {
     free(shape->options);
     free(shape->codes);
+    free(shape->fits);
     shape->options = NULL;
-    shape->codes = NULL;
+    shape->codes = shape->fits = NULL;
     shape->option_count = 0;
 }
 
@@ -98,6 +105,20 @@ static enum place_filter site_options(struct placer *placer, struct place_site *
     return options->len > before ? FILTER_NONE : furthest;
 }
 
+static int option_compare(const void *a, const void *b)
+{
+    const struct place_option *x = a, *y = b;
+    if (x->is_second != y->is_second)
+        return x->is_second ? 1 : -1;
+    if (x->base.micros != y->base.micros)
+        return x->base.micros < y->base.micros ? -1 : 1;
+    if (x->site != y->site)
+        return x->site->index < y->site->index ? -1 : 1;
+    if (x->variant != y->variant)
+        return x->variant < y->variant ? -1 : 1;
+    return (x->stock > y->stock) - (x->stock < y->stock);
+}
+
 static void shape_work_out(struct placer *placer, struct place_shape *shape)
 {
     struct vector options;
@@ -105,34 +126,62 @@ static void shape_work_out(struct placer *placer, struct place_shape *shape)
     vector_init(&options, sizeof(struct place_option), PLACE_OPTIONS_MAX);
     shape->codes = calloc(placer->sites.len + 1, 1);
     ASSERT(shape->codes != NULL);
-    for (size_t i = 0; i < placer->sites.len; i++)
-        shape->codes[i] = (uint8_t)site_options(placer, place_site_at(placer, i), shape, &options);
+    shape->has_twins = false;
+    for (size_t i = 0; i < placer->sites.len; i++) {
+        struct place_site *site = place_site_at(placer, i);
+        size_t before = options.len;
+        enum place_filter filter = site_options(placer, site, shape, &options);
+        if (filter == FILTER_NONE)
+            filter = site->is_open ? FILTER_BUSY : FILTER_SITE_STATE;
+        shape->codes[i] = (uint8_t)filter;
+        shape->has_twins = shape->has_twins || options.len > before + 1;
+    }
     shape->options = options.data;
     shape->option_count = (uint32_t)options.len;
+    shape->fits = calloc(options.len + 1, 1);
+    ASSERT(shape->fits != NULL);
+    if (options.len > 0)
+        qsort(shape->options, options.len, sizeof(*shape->options), option_compare);
     shape->settings = placer->settings;
     shape->fit = 0;
 }
 
 /* ---- marks */
 
-static void mark_open(struct placer *placer, uint32_t mark, int change)
+/* What a fit says of the shape's mark: open, lent, or neither. */
+static void mark_count(struct placer *placer, const struct place_shape *shape, int change)
 {
-    placer->mark_open[mark] += (uint32_t)change;
-    mask_set(&placer->open, mark, placer->mark_open[mark] > 0);
+    uint32_t mark = shape->mark;
+    if (mark == MARK_HOPELESS || shape->fit == 0)
+        return;
+    if (shape->fit == PLACE_STEPS) {
+        placer->mark_open[mark] += (uint32_t)change;
+        mask_set(&placer->open, mark, placer->mark_open[mark] > 0);
+    } else {
+        placer->mark_lent[mark] += (uint32_t)change;
+        mask_set(&placer->lent, mark, placer->mark_lent[mark] > 0);
+    }
 }
 
 static void shape_fit_set(struct placer *placer, struct place_shape *shape, uint8_t fit)
 {
-    uint8_t low = fit < shape->fit ? fit : shape->fit, high = fit > shape->fit ? fit : shape->fit;
-    for (uint8_t s = low; s < high; s++)
-        if (shape->step_groups[s] > 0 && shape->marks[s] != MARK_HOPELESS)
-            mark_open(placer, shape->marks[s], fit > shape->fit ? 1 : -1);
+    mark_count(placer, shape, -1);
+    placer->must_lend = placer->must_lend || (fit > 0 && fit < PLACE_STEPS);
     shape->fit = fit;
+    mark_count(placer, shape, 1);
 }
 
 bool shape_is_open(const struct place_shape *shape, uint8_t step)
 {
     return shape->fit > step;
+}
+
+void place_parked_count(struct placer *placer, uint32_t mark, struct money pay, int change)
+{
+    if (placer->mark_parked[mark] == 0 || pay.micros > placer->parked_pay[mark].micros)
+        placer->parked_pay[mark] = pay;
+    placer->mark_parked[mark] += (uint32_t)change;
+    mask_set(&placer->parked, mark, placer->mark_parked[mark] > 0);
 }
 
 /* What its cheapest variant takes of a quota. */
@@ -158,14 +207,14 @@ static void mark_share(struct placer *placer, uint32_t mark)
         place_share_refresh(placer, value);
 }
 
-static uint32_t mark_take(struct placer *placer, const struct place_shape *shape, uint8_t step)
+static uint32_t mark_take(struct placer *placer, const struct place_shape *shape)
 {
     uint32_t mark = PLACE_MARKS_FREE;
     for (uint32_t w = 0; w < PLACE_MASK_WORDS && mark == PLACE_MARKS_FREE; w++)
         if (placer->used.words[w] != UINT64_MAX)
             mark = w * 64 + (uint32_t)__builtin_ctzll(~placer->used.words[w]);
     if (mark >= PLACE_MARKS_FREE) /* all stand for something: two share one */
-        mark = (uint32_t)((shape->number * PLACE_STEPS + step) % PLACE_MARKS_FREE);
+        mark = (uint32_t)(shape->number % PLACE_MARKS_FREE);
     if (placer->mark_users[mark]++ > 0) {
         mark_share(placer, mark);
         return mark;
@@ -180,66 +229,91 @@ static uint32_t mark_take(struct placer *placer, const struct place_shape *shape
     return mark;
 }
 
-/* While a group of this step waits; shapes without options have the mark that is never open. */
-static void step_mark(struct placer *placer, struct place_shape *shape, uint8_t step)
+/* While it waits; shapes without options have the mark that is never open. */
+static void shape_mark(struct placer *placer, struct place_shape *shape)
 {
-    if (shape->option_count == 0) {
-        shape->marks[step] = MARK_HOPELESS;
+    ASSERT(shape->mark == MARK_HOPELESS);
+    if (shape->option_count == 0)
         return;
+    shape->mark = (uint16_t)mark_take(placer, shape);
+    for (uint32_t i = 0; i < shape->option_count; i++) {
+        struct place_option *option = &shape->options[i];
+        option->site->wants[option->want].mark = shape->mark;
     }
-    shape->marks[step] = (uint16_t)mark_take(placer, shape, step);
-    if (shape->fit > step)
-        mark_open(placer, shape->marks[step], 1);
+    mark_count(placer, shape, 1);
 }
 
-static void step_unmark(struct placer *placer, struct place_shape *shape, uint8_t step)
+static void shape_unmark(struct placer *placer, struct place_shape *shape)
 {
-    uint32_t mark = shape->marks[step];
-    if (mark == MARK_HOPELESS)
+    if (shape->mark == MARK_HOPELESS)
         return;
-    if (shape->fit > step)
-        mark_open(placer, mark, -1);
-    if (--placer->mark_users[mark] == 0)
-        mask_set(&placer->used, mark, false);
+    mark_count(placer, shape, -1);
+    if (--placer->mark_users[shape->mark] == 0)
+        mask_set(&placer->used, shape->mark, false);
+    shape->mark = MARK_HOPELESS;
 }
 
 /* ---- options among the wants of their sites */
 
-static void option_fit_set(struct placer *placer, struct place_option *option, uint8_t fit)
+static void code_set(struct place_shape *shape, const struct place_option *option, bool fits)
+{
+    uint8_t *code = &shape->codes[option->site->index];
+    for (uint32_t i = 0; i < shape->option_count && shape->has_twins && !fits; i++)
+        fits = shape->options[i].site == option->site && shape->fits[i] == PLACE_STEPS;
+    *code = fits ? FILTER_NONE : option->site->is_open ? FILTER_BUSY : FILTER_SITE_STATE;
+}
+
+void place_site_code(struct placer *placer, struct place_site *site)
+{
+    (void)placer;
+    for (uint32_t i = 0; i < site->want_count; i++)
+        code_set(site->want_options[i]->shape, site->want_options[i],
+                 site->wants[i].fit == PLACE_STEPS);
+}
+
+void option_fit_set(struct placer *placer, struct place_option *option, uint8_t fit)
 {
     struct place_shape *shape = option->shape;
-    uint8_t old = option->fit;
-    option->fit = fit;
-    option->site->wants[option->want].fit = fit;
+    uint8_t *known = &shape->fits[option - shape->options], old = *known;
+    *known = fit;
+    option->site->wants[option->want].fit = option->site->wants[option->want].next = fit;
+    code_set(shape, option, fit == PLACE_STEPS);
     if (fit > shape->fit) {
         shape_fit_set(placer, shape, fit);
     } else if (fit < old && old == shape->fit) {
         uint8_t most = 0;
         for (uint32_t i = 0; i < shape->option_count && most < old; i++)
-            if (shape->options[i].fit > most)
-                most = shape->options[i].fit;
+            if (shape->fits[i] > most)
+                most = shape->fits[i];
         shape_fit_set(placer, shape, most);
     }
     if (fit > old && shape->parked != NULL)
-        place_groups_unpark(placer, &shape->parked);
+        place_option_unpark(placer, option);
 }
 
 static void want_add(struct place_option *option)
 {
     struct place_site *site = option->site;
+    enum runtime runtime = option->need.runtime;
     if (site->want_count == site->want_cap) {
         uint32_t cap = site->want_cap == 0 ? 64 : site->want_cap * 2;
         struct place_want *grown = realloc(site->wants, cap * sizeof(*grown));
-        ASSERT(grown != NULL);
+        struct place_option **options =
+            realloc(site->want_options, cap * sizeof(struct place_option *));
+        ASSERT(grown != NULL && options != NULL);
         site->wants = grown;
+        site->want_options = options;
         site->want_cap = cap;
     }
     option->want = site->want_count++;
-    option->fit = 0;
-    site->wants[option->want] = (struct place_want){.option = option,
-                                                    .ranks = (uint16_t)option->need.ranks,
-                                                    .devices = (uint8_t)option->need.devices,
-                                                    .stock = option->stock};
+    site->want_options[option->want] = option;
+    site->wants[option->want] =
+        (struct place_want){.cpu_milli = option->need.cpu_milli,
+                            .mem_bytes = option->need.mem_bytes,
+                            .ranks = (uint16_t)option->need.ranks,
+                            .devices = (uint8_t)option->need.devices,
+                            .stock = option->stock,
+                            .suits_all = runtime == RUNTIME_CPU || runtime == RUNTIME_OPENCL};
 }
 
 static void want_remove(struct place_option *option)
@@ -247,34 +321,11 @@ static void want_remove(struct place_option *option)
     struct place_site *site = option->site;
     if (option->want == UINT32_MAX)
         return;
-    site->wants[option->want] = site->wants[--site->want_count];
-    site->wants[option->want].option->want = option->want;
+    site->want_count--;
+    site->wants[option->want] = site->wants[site->want_count];
+    site->want_options[option->want] = site->want_options[site->want_count];
+    site->want_options[option->want]->want = option->want;
     option->want = UINT32_MAX;
-    option->fit = 0;
-}
-
-static bool want_fits(const struct place_site *site, const struct place_want *want)
-{
-    if (!site->is_open || (want->stock < site->stock_count &&
-                           site->stocks[want->stock].at_least[want->devices] < want->ranks))
-        return false;
-    return stock_pick(site, want->stock, &want->option->need, NULL) != UINT32_MAX;
-}
-
-/* Nodes that are reserved may be used by what ends before: the largest step with which it fits. */
-static uint8_t want_fit(struct placer *placer, struct place_site *site, struct place_want *want)
-{
-    if (want_fits(site, want))
-        return PLACE_STEPS;
-    uint8_t steps[PLACE_RESERVATIONS_MAX], fit = 0;
-    uint32_t count = place_reservation_steps(placer, site, steps);
-    for (uint32_t i = 0; i < count && fit == 0; i++) {
-        place_reservations_lend(placer, site, steps[i], true);
-        if (want_fits(site, want))
-            fit = (uint8_t)(steps[i] + 1);
-        place_reservations_lend(placer, site, steps[i], false);
-    }
-    return fit;
 }
 
 static void shape_list(struct placer *placer, struct place_shape *shape)
@@ -284,19 +335,11 @@ static void shape_list(struct placer *placer, struct place_shape *shape)
     for (uint32_t i = 0; i < shape->option_count; i++) {
         struct place_option *option = &shape->options[i];
         want_add(option);
-        uint8_t fit = want_fit(placer, option->site, &option->site->wants[option->want]);
+        uint8_t fit = want_fit(placer, option->site, option->want);
         if (fit > 0)
             option_fit_set(placer, option, fit);
     }
     shape->is_listed = true;
-}
-
-static void shape_unlist(struct place_shape *shape)
-{
-    for (uint32_t i = 0; i < shape->option_count; i++)
-        want_remove(&shape->options[i]);
-    shape->is_listed = false;
-    shape->fit = 0;
 }
 
 /* ---- shapes that come and go */
@@ -307,6 +350,14 @@ static void shape_free(struct placer *placer, struct place_shape *shape)
     options_clear(shape);
     arena_deinit(&shape->arena);
     free(shape);
+}
+
+static void shape_forget(struct placer *placer, struct place_shape *shape)
+{
+    shape_unmark(placer, shape);
+    for (uint32_t i = 0; i < shape->option_count && shape->is_listed; i++)
+        want_remove(&shape->options[i]);
+    shape_free(placer, shape);
 }
 
 void shapes_free(struct placer *placer)
@@ -344,7 +395,7 @@ static void idle_enter(struct placer *placer, struct place_shape *shape)
         return;
     struct place_shape *oldest = placer->idle_first;
     idle_leave(placer, oldest);
-    shape_free(placer, oldest);
+    shape_forget(placer, oldest);
 }
 
 static enum err shape_make(struct placer *placer, struct slice key, const struct place_job *job,
@@ -355,6 +406,7 @@ static enum err shape_make(struct placer *placer, struct slice key, const struct
         return ERR_NO_MEMORY;
     arena_init(&shape->arena, PLACE_COPY_BYTES_MAX);
     shape->number = ++placer->shape_number;
+    shape->mark = MARK_HOPELESS;
     shape->key_len = (uint32_t)key.len;
     memcpy(shape->key, key.data, key.len);
     enum err err = shape_job_copy(shape, job);
@@ -384,23 +436,16 @@ enum err shape_find(struct placer *placer, const struct place_job *job, struct p
     return ERR_OK;
 }
 
-void shape_wait(struct placer *placer, struct place_shape *shape, uint8_t step, int change)
+void shape_wait(struct placer *placer, struct place_shape *shape, int change)
 {
-    ASSERT(change > 0 || (shape->groups > 0 && shape->step_groups[step] > 0));
-    if (change > 0) {
-        if (shape->groups++ == 0) {
-            idle_leave(placer, shape);
-            if (!placer->is_stale)
-                shape_list(placer, shape);
-        }
-        if (shape->step_groups[step]++ == 0)
-            step_mark(placer, shape, step);
-        return;
-    }
-    if (--shape->step_groups[step] == 0)
-        step_unmark(placer, shape, step);
-    if (--shape->groups == 0) {
-        shape_unlist(shape);
+    ASSERT(change > 0 || shape->groups > 0);
+    if (change > 0 && shape->groups++ == 0) {
+        idle_leave(placer, shape);
+        if (placer->is_stale || shape->is_listed)
+            return; /* place_settle will, or it is up to date */
+        shape_list(placer, shape);
+        shape_mark(placer, shape);
+    } else if (change < 0 && --shape->groups == 0) {
         idle_enter(placer, shape);
     }
 }
@@ -421,11 +466,7 @@ void place_settings_raise(struct placer *placer)
     void *value;
     while (strmap_next(&placer->shapes, &cursor, NULL, &value)) {
         struct place_shape *shape = value;
-        for (uint8_t s = 0; s < PLACE_STEPS; s++)
-            if (shape->step_groups[s] > 0) {
-                step_unmark(placer, shape, s);
-                shape->marks[s] = MARK_HOPELESS;
-            }
+        shape_unmark(placer, shape);
         options_clear(shape); /* their sites may go */
         shape->is_listed = false;
         shape->fit = 0;
@@ -441,7 +482,7 @@ void place_all_unpark(struct placer *placer)
     place_groups_unpark(placer, &placer->quota_parked);
 }
 
-static void settings_settle(struct placer *placer)
+void place_settings_settle(struct placer *placer)
 {
     size_t cursor = 0;
     void *value;
@@ -453,62 +494,9 @@ static void settings_settle(struct placer *placer)
         if (shape->groups == 0)
             continue;
         shape_list(placer, shape);
-        for (uint8_t s = 0; s < PLACE_STEPS; s++)
-            if (shape->step_groups[s] > 0)
-                step_mark(placer, shape, s);
+        shape_mark(placer, shape);
         place_groups_unpark(placer, &shape->parked);
     }
     place_groups_unpark(placer, &placer->quota_parked);
     place_groups_remark(placer);
-}
-
-void place_site_changed(struct placer *placer, struct place_site *site, bool has_grown)
-{
-    if (!site->has_grown && !site->has_shrunk) {
-        site->changed_next = placer->changed;
-        placer->changed = site;
-    }
-    site->has_grown |= has_grown;
-    site->has_shrunk |= !has_grown;
-}
-
-/* Those that only fit on reserved nodes, one lending for all. */
-static void wants_lend(struct placer *placer, struct place_site *site, uint8_t step)
-{
-    place_reservations_lend(placer, site, step, true);
-    for (uint32_t i = 0; i < site->want_count; i++)
-        if (site->wants[i].next < step + 1 && want_fits(site, &site->wants[i]))
-            site->wants[i].next = (uint8_t)(step + 1);
-    place_reservations_lend(placer, site, step, false);
-}
-
-/* Each option changes once, to what it is in the end: a change wakes what is parked. */
-static void site_settle(struct placer *placer, struct place_site *site)
-{
-    bool has_grown = site->has_grown, has_shrunk = site->has_shrunk;
-    uint8_t steps[PLACE_RESERVATIONS_MAX];
-    uint32_t count = place_reservation_steps(placer, site, steps);
-    site->has_grown = site->has_shrunk = false;
-    for (uint32_t i = 0; i < site->want_count; i++) {
-        struct place_want *want = &site->wants[i];
-        want->next = want->fit;
-        if (want->fit == PLACE_STEPS ? has_shrunk : want->fit > 0 || has_grown)
-            want->next = want_fits(site, want) ? PLACE_STEPS : 0;
-    }
-    for (uint32_t i = 0; i < count && site->is_open; i++)
-        wants_lend(placer, site, steps[i]);
-    for (uint32_t i = 0; i < site->want_count; i++)
-        if (site->wants[i].next != site->wants[i].fit)
-            option_fit_set(placer, site->wants[i].option, site->wants[i].next);
-}
-
-void place_settle(struct placer *placer)
-{
-    if (placer->is_stale)
-        settings_settle(placer);
-    while (placer->changed != NULL) {
-        struct place_site *site = placer->changed;
-        placer->changed = site->changed_next;
-        site_settle(placer, site);
-    }
 }

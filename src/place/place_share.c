@@ -56,6 +56,8 @@ void place_share_charge(struct place_tenant *tenant, uint64_t core_ms, struct wa
     }
 }
 
+static void share_moved(struct placer *placer, struct place_tenant *tenant);
+
 void place_share_hold(struct placer *placer, struct place_tenant *tenant,
                       const struct place_hold *hold, bool is_taken)
 {
@@ -68,7 +70,7 @@ void place_share_hold(struct placer *placer, struct place_tenant *tenant,
         at->accelerators_held =
             is_taken ? at->accelerators_held + devices : at->accelerators_held - devices;
     }
-    place_share_refresh(placer, tenant);
+    share_moved(placer, tenant);
 }
 
 /* ---- the order among siblings */
@@ -89,9 +91,10 @@ static int64_t share_key(const struct place_tenant *tenant)
 }
 
 /* Shapes among `marks` that the quota has no room for are left out. */
-static void allowed_update(const struct placer *placer, struct place_tenant *tenant,
+static void allowed_update(struct placer *placer, struct place_tenant *tenant,
                            const struct place_mask *marks)
 {
+    bool had_allowed = tenant->has_allowed;
     const struct tenant_quota *quota = &tenant->tenant.quota;
     uint64_t cpu = UINT64_MAX, devices = UINT64_MAX;
     if (quota->cpu_milli.has)
@@ -104,8 +107,10 @@ static void allowed_update(const struct placer *placer, struct place_tenant *ten
                       : 0;
     tenant->has_allowed =
         cpu < placer->claim_max.cpu_milli || devices < placer->claim_max.accelerators;
-    if (!tenant->has_allowed)
+    if (!tenant->has_allowed) {
+        placer->must_lend = placer->must_lend || had_allowed;
         return;
+    }
     for (int w = 0; w < PLACE_MASK_WORDS; w++) {
         uint64_t allowed = UINT64_MAX;
         for (uint64_t rest = marks->words[w]; rest != 0; rest &= rest - 1) {
@@ -114,6 +119,8 @@ static void allowed_update(const struct placer *placer, struct place_tenant *ten
             if (claim->cpu_milli > cpu || claim->accelerators > devices)
                 allowed &= ~(UINT64_C(1) << bit);
         }
+        uint64_t fresh = had_allowed ? allowed & ~tenant->allowed.words[w] : 0;
+        placer->must_lend = placer->must_lend || (fresh & placer->lent.words[w]) != 0;
         tenant->allowed.words[w] = allowed;
     }
 }
@@ -125,18 +132,21 @@ static struct place_order *siblings_of(struct placer *placer, const struct place
                                   : &tenant->parent->sides[priority].children;
 }
 
-static void side_refresh(struct place_order *siblings, struct place_tenant *tenant,
+/* True: its marks are others. */
+static bool side_refresh(struct place_order *siblings, struct place_tenant *tenant,
                          struct place_knot *knot, int64_t key, const struct place_mask *marks)
 {
     if (mask_is_empty(marks)) {
-        if (knot->is_in)
+        bool was_in = knot->is_in;
+        if (was_in)
             order_remove(siblings, knot);
-        return;
+        return was_in;
     }
+    bool has_changed = !knot->is_in || !mask_is_equal(&knot->own, marks);
     if (knot->is_in && knot->key == key) {
-        if (!mask_is_equal(&knot->own, marks))
+        if (has_changed)
             order_remark(knot, marks);
-        return;
+        return has_changed;
     }
     if (knot->is_in)
         order_remove(siblings, knot);
@@ -145,27 +155,89 @@ static void side_refresh(struct place_order *siblings, struct place_tenant *tena
     knot->owner = tenant;
     knot->own = *marks;
     order_insert(siblings, knot);
+    return has_changed;
+}
+
+static void side_marks(const struct place_tenant *tenant, int priority, struct place_mask *out)
+{
+    struct place_mask below;
+    order_marks(&tenant->sides[priority].groups, out);
+    order_marks(&tenant->sides[priority].children, &below);
+    mask_join(out, &below);
+}
+
+/* All sides, with its quota. True: marks of some side are others. */
+static bool tenant_refresh(struct placer *placer, struct place_tenant *tenant)
+{
+    struct place_mask marks[PRIORITY_COUNT_], all = {{0}};
+    bool has_changed = false;
+    for (int p = 0; p < PRIORITY_COUNT_; p++) {
+        side_marks(tenant, p, &marks[p]);
+        mask_join(&all, &marks[p]);
+    }
+    allowed_update(placer, tenant, &all);
+    int64_t key = share_key(tenant);
+    for (int p = 0; p < PRIORITY_COUNT_; p++) {
+        if (tenant->has_allowed)
+            mask_meet(&marks[p], &tenant->allowed);
+        has_changed = side_refresh(siblings_of(placer, tenant, p), tenant, &tenant->sides[p].knot,
+                                   key, &marks[p]) ||
+                      has_changed;
+    }
+    return has_changed;
+}
+
+static bool has_quota(const struct place_tenant *tenant)
+{
+    return tenant->tenant.quota.cpu_milli.has || tenant->tenant.quota.accelerators.has;
+}
+
+/* Only its place among its siblings. */
+static void tenant_move(struct placer *placer, struct place_tenant *tenant)
+{
+    int64_t key = share_key(tenant);
+    for (int p = 0; p < PRIORITY_COUNT_; p++) {
+        struct place_knot *knot = &tenant->sides[p].knot;
+        if (!knot->is_in || knot->key == key)
+            continue;
+        order_remove(siblings_of(placer, tenant, p), knot);
+        knot->key = key;
+        order_insert(siblings_of(placer, tenant, p), knot);
+    }
 }
 
 void place_share_refresh(struct placer *placer, struct place_tenant *tenant)
 {
+    for (; tenant != NULL; tenant = tenant->parent)
+        (void)tenant_refresh(placer, tenant);
+}
+
+/* What is held is other: where no quota counts it, marks stay as they are. */
+static void share_moved(struct placer *placer, struct place_tenant *tenant)
+{
+    bool has_changed = false;
     for (; tenant != NULL; tenant = tenant->parent) {
-        struct place_mask marks[PRIORITY_COUNT_], all = {{0}};
-        for (int p = 0; p < PRIORITY_COUNT_; p++) {
-            struct place_mask below;
-            order_marks(&tenant->sides[p].groups, &marks[p]);
-            order_marks(&tenant->sides[p].children, &below);
-            mask_join(&marks[p], &below);
-            mask_join(&all, &marks[p]);
+        if (has_changed || has_quota(tenant))
+            has_changed = tenant_refresh(placer, tenant);
+        else
+            tenant_move(placer, tenant);
+    }
+}
+
+void place_share_remark(struct placer *placer, struct place_tenant *tenant,
+                        enum priority_class priority)
+{
+    bool has_changed = true;
+    for (; tenant != NULL && has_changed; tenant = tenant->parent) {
+        struct place_mask marks;
+        struct place_knot *knot = &tenant->sides[priority].knot;
+        if (has_quota(tenant)) {
+            has_changed = tenant_refresh(placer, tenant);
+            continue;
         }
-        allowed_update(placer, tenant, &all);
-        int64_t key = share_key(tenant);
-        for (int p = 0; p < PRIORITY_COUNT_; p++) {
-            if (tenant->has_allowed)
-                mask_meet(&marks[p], &tenant->allowed);
-            side_refresh(siblings_of(placer, tenant, p), tenant, &tenant->sides[p].knot, key,
-                         &marks[p]);
-        }
+        side_marks(tenant, priority, &marks);
+        has_changed = side_refresh(siblings_of(placer, tenant, priority), tenant, knot,
+                                   share_key(tenant), &marks);
     }
 }
 

@@ -144,6 +144,7 @@ void place_site_free(struct place_site *site)
 {
     site_deinit(site);
     free(site->wants);
+    free(site->want_options);
     free(site);
 }
 
@@ -283,10 +284,12 @@ enum err placer_site_put(struct placer *placer, const struct site *site, bool is
         fresh.holds = at->holds;
         fresh.hold_count = at->hold_count;
         fresh.wants = at->wants;
+        fresh.want_options = at->want_options;
         fresh.want_cap = at->want_cap;
-        fresh.has_grown = at->has_grown;
-        fresh.has_shrunk = at->has_shrunk;
+        fresh.is_changed = at->is_changed;
         fresh.changed_next = at->changed_next;
+        fresh.is_pending = at->is_pending;
+        fresh.pending_next = at->pending_next;
         site_deinit(at);
     }
     *at = fresh;
@@ -305,6 +308,11 @@ static void changed_forget(struct placer *placer, struct place_site *site)
         at = &(*at)->changed_next;
     if (*at != NULL)
         *at = site->changed_next;
+    at = &placer->pending;
+    while (*at != NULL && *at != site)
+        at = &(*at)->pending_next;
+    if (*at != NULL)
+        *at = site->pending_next;
 }
 
 void placer_site_remove(struct placer *placer, struct site_id id)
@@ -328,6 +336,7 @@ void placer_site_open(struct placer *placer, struct site_id id, bool is_open)
     site->is_open = is_open;
     placer->supply++;
     place_reservations_drop(placer, site);
+    place_site_code(placer, site);
     place_site_changed(placer, site, is_open);
     place_all_unpark(placer); /* a closed one counts, too: a job may now go where it avoided */
 }

@@ -16,10 +16,11 @@
  * not part of it: prices are per hour. Jobs of one tenant, class, shape and step of time limit wait
  * as one group, in order of (created_at, id).
  *
- * Marks: a shape with a step of limit has a mark (place_order.h) while it waits. placer->open has
- * the marks of those that fit somewhere now, so only jobs that can start are ever looked at. What
- * else can keep a job away (its own budget, the site that just failed it) parks its group until the
- * shape fits at one more site.
+ * Marks: a shape has a mark (place_order.h) while it waits. placer->open has the marks of those
+ * that fit somewhere now, so only jobs that can start are looked at. Those that fit on reserved
+ * nodes only, which is a matter of their limits, are looked at when that has changed. What else can
+ * keep a job away (its own budget, the site that just failed it) parks its group until the shape
+ * fits at one more site.
  *
  * Books: a node's free capacity is min(its size, what the site measured) less what our holds take.
  */
@@ -40,14 +41,18 @@ enum {
     PLACE_NAMES_MAX = 65535,
     PLACE_STOCKS_MAX = 32, /* chips at one site; nodes with others are never used */
     PLACE_OPTIONS_MAX = 1 << 24,
-    PLACE_SHAPES_IDLE_MAX = 4096, /* kept though no job of theirs waits */
+    PLACE_SHAPES_IDLE_MAX = 128, /* kept up to date though no job of theirs waits */
     PLACE_SHAPE_BYTES_MAX = 1 << 20,
     PLACE_LEVELS = RANK_DEVICES_MAX + 1, /* free devices of a node */
     PLACE_GRADES = 8,                    /* of free cores, and of free memory */
     PLACE_BUCKETS = PLACE_GRADES * PLACE_GRADES,
-    PLACE_STEPS = 32,           /* of time limits; see place_step */
-    PLACE_RESERVATIONS_MAX = 4, /* blocked heads whose start is protected */
-    PLACE_WATTS_PER_CORE = 10,  /* planning estimates: they rank places, they never bill */
+    PLACE_STEPS = 32,            /* of time limits; see place_step */
+    PLACE_PENDING_MAX = 8,       /* sites with options that are not told yet */
+    PLACE_GROWN_MAX = 8,         /* kinds of nodes that grew at a site between two questions */
+    PLACE_LENT_MAX = 64,         /* kinds of free reserved nodes at a site that are told apart */
+    PLACE_LENT_VISITS_MAX = 256, /* groups looked at for reserved nodes before the rest waits */
+    PLACE_RESERVATIONS_MAX = 4,  /* blocked heads whose start is protected */
+    PLACE_WATTS_PER_CORE = 10,   /* planning estimates: they rank places, they never bill */
     PLACE_WATTS_PER_ACCELERATOR = 400,
     PLACE_FRAGMENT_PERCENT = 5, /* of the ask of devices left over on a broken node */
     PLACE_ROLE_PERCENT = 10,    /* of the ask, for work that ends in a region meant for serving */
@@ -66,6 +71,8 @@ struct place_node {
     uint8_t stock;
     uint8_t level, bucket; /* where it is listed */
     uint16_t slot;         /* its number within the stock */
+    uint16_t first_rank;
+    struct place_hold *first; /* of the ranks on it, in no order that shows; NULL: none */
 };
 
 /* Nodes of one site with the same chip (or none), by free devices (level), and by free cores and
@@ -100,15 +107,28 @@ struct place_site {
     struct place_stock stocks[PLACE_STOCKS_MAX];
     uint32_t stock_count;
     bool is_open;
-    bool has_grown, has_shrunk; /* since its options were asked; then it is in placer->changed */
+    bool has_lent_changed; /* what its reserved nodes have free, or for how long */
+    bool is_changed;       /* since its options were asked; then it is in placer->changed */
     struct place_site *changed_next;
+    uint16_t grown[PLACE_GROWN_MAX]; /* nodes that have more free than when all was settled */
+    uint32_t grown_count;            /* over PLACE_GROWN_MAX: others may have, too */
+    uint32_t grown_new, shrunk_new;  /* nodes, since its options were asked; UINT32_MAX: any */
+    bool is_pending;                 /* some options fit that are not told so yet */
+    struct place_site *pending_next;
+    struct place_mask maybe; /* marks of the options that are pending */
     uint32_t hold_count;
     struct place_hold *holds; /* its list, in no order that shows */
     struct place_want {       /* an option here of a shape that waits; kept small: all are read */
-        struct place_option *option;
-        uint16_t ranks;
+        uint64_t mem_bytes;
+        uint32_t cpu_milli;
+        uint16_t ranks, mark;
         uint8_t devices, stock, fit, next; /* next: what fit is about to become */
+        bool suits_all;                    /* any node will do, if it is large enough */
+        int8_t margin;     /* nodes that would do, less ranks: surely not less when it fits, surely
+                              not more when it does not */
+        struct money pays; /* what the buyer pays there an hour */
     } * wants;
+    struct place_option **want_options; /* of the wants */
     uint32_t want_count, want_cap;
 };
 
@@ -163,10 +183,13 @@ struct place_option {
     struct place_site *site;
     uint32_t want; /* index into site->wants; UINT32_MAX: none waits */
     uint8_t variant;
-    uint8_t stock;  /* UINT8_MAX: any node will do */
-    bool is_second; /* a foreign chip for who asked for domestic ones first */
-    uint8_t fit;    /* steps of limit that fit now: 0 none, PLACE_STEPS all */
+    uint8_t stock;     /* UINT8_MAX: any node will do */
+    bool is_second;    /* a foreign chip for who asked for domestic ones first */
+    struct money base; /* all that it costs an hour; sorts the options */
     struct place_need need;
+    struct place_reach {
+        uint64_t maybe, surely; /* buckets in which nodes may fit, and in which all do */
+    } reach;                    /* of its stock, where it has one */
     struct place_rates rates;
 };
 
@@ -175,19 +198,26 @@ struct place_shape {
     uint64_t settings; /* placer->settings that it was worked out under */
     struct place_shape *idle_previous, *idle_next;
     uint32_t groups; /* waiting */
-    uint32_t step_groups[PLACE_STEPS];
-    uint16_t marks[PLACE_STEPS]; /* while a group waits */
+    uint16_t mark;   /* while it waits */
     struct place_group *parked;
-    uint8_t fit;                  /* the most of its options */
-    bool is_listed;               /* its options stand among their sites' wants */
-    struct place_option *options; /* by site's name, variant, stock */
+    uint8_t fit;    /* the most of its options */
+    bool is_listed; /* its options stand among their sites' wants */
+    struct place_option
+        *options; /* first choices first, then by base, site's name, variant, stock */
     uint32_t option_count;
-    uint8_t *codes; /* the filter at each site, by name: FILTER_NONE where there is an option */
+    uint8_t *fits;        /* by option: steps of limit that fit now: 0 none, PLACE_STEPS all */
+    uint8_t *codes;       /* the filter at each site, by name, as it is now */
+    bool has_twins;       /* two options at one site */
     struct place_job job; /* a copy of what the key holds, to work it out again */
     struct arena arena;
     uint32_t key_len;
     char key[];
 };
+
+static inline uint8_t option_fit(const struct place_option *option)
+{
+    return option->shape->fits[option - option->shape->options];
+}
 
 struct place_group {
     struct place_knot knot; /* in its tenant's groups, unless parked or its array is full */
@@ -198,6 +228,7 @@ struct place_group {
     struct place_array *array; /* NULL: none */
     struct place_group *array_next;
     struct place_group **parked_in; /* the list that it is parked in; NULL: none */
+    uint16_t parked_mark;           /* its shape's when it was parked */
     struct place_group *parked_previous, *parked_next;
     uint64_t barren;  /* placer->supply under which no site could promise it nodes */
     uint32_t key_len; /* of its key in placer->groups, at the end */
@@ -224,11 +255,16 @@ struct place_hold {
     struct wall_us since;
     struct span_ms expected, limit; /* how long it may go on: likely and at most */
     bool is_confirmed;
-    struct rank_place places[]; /* one a node */
+    struct place_rank {
+        struct rank_place place;
+        uint16_t next_rank, previous_rank; /* among the ranks on its node */
+        struct place_hold *next, *previous;
+    } ranks[];
 };
 
 struct place_reservation {
     struct job_id job;
+    enum priority_class priority;
     struct place_site *site;
     uint32_t variant, stock; /* the option's */
     struct boot_ns start;    /* on its nodes nothing may run past it */
@@ -257,13 +293,21 @@ struct placer {
     uint64_t settings; /* rises when sites, prices or policy change; not with holds */
     struct place_shape *idle_first, *idle_last; /* longest idle first */
     uint32_t idle_count;
-    struct place_mask open, used; /* marks: fits somewhere now; stands for a shape */
-    uint32_t mark_open[PLACE_MARKS], mark_users[PLACE_MARKS];
+    struct place_mask open, lent, used; /* marks of shapes that fit somewhere now, of those that
+                                           only fit on reserved nodes, and of all that wait */
+    uint32_t mark_open[PLACE_MARKS], mark_lent[PLACE_MARKS], mark_users[PLACE_MARKS];
+    bool must_reserve;   /* the heads may be others, besides by their shares */
+    bool must_lend;      /* something may fit on reserved nodes that did not */
     struct place_claim { /* of the shape that alone has the mark */
         uint64_t cpu_milli, accelerators;
     } claims[PLACE_MARKS], claim_max;
     struct place_group *quota_parked; /* until something is given back */
     struct place_site *changed;
+    struct place_site *pending;
+    struct place_mask maybe;  /* marks of shapes that fit at pending sites */
+    struct place_mask parked; /* marks of shapes that have parked groups */
+    uint32_t mark_parked[PLACE_MARKS];
+    struct money parked_pay[PLACE_MARKS]; /* none of them can pay more an hour */
     uint64_t supply;    /* rises when nodes, sites or rules are others; not with holds */
     struct now now;     /* of the last question */
     int64_t share_hour; /* to which shares have decayed */
@@ -296,19 +340,54 @@ enum err stock_build(struct place_site *site, const uint16_t *accelerators,
 void stock_free(struct place_site *site);
 /* What the node has free, or whether it may be used, is another now. */
 void stock_update(struct place_site *site, uint32_t node);
+struct place_reach stock_reach(const struct place_stock *stock, const struct place_need *need);
 /* The best nodes that are not reserved, in order: fewest devices left over, then fewest cores, then
- * least memory (by grade), then the first. `stock` UINT8_MAX: of all stocks. UINT32_MAX: too few;
+ * least memory (by grade), then the first. UINT32_MAX: too few;
  * else the devices left over in all. `out_nodes` may be NULL. */
-uint32_t stock_pick(const struct place_site *site, uint32_t stock, const struct place_need *need,
-                    uint16_t *out_nodes);
+uint32_t stock_pick(const struct place_option *option, uint16_t *out_nodes);
+/* How many nodes would do, counted up to `max`. */
+uint32_t stock_count(const struct place_option *option, uint32_t max);
+/* Up to `max` nodes that are not reserved, roughly those with the most free first. */
+uint32_t stock_emptiest(const struct place_option *option, uint32_t max, uint16_t *out_nodes);
 /* Nodes that would do, were the site empty. */
 uint32_t stock_capacity(const struct place_stock *stock, const struct place_need *need);
 bool stock_suits(const struct placer *placer, const struct place_stock *stock,
                  const struct job_variant *variant);
-bool stock_node_fits(const struct place_node *node, const struct place_need *need);
-uint32_t place_node_cpu_free(const struct place_node *node);
-uint64_t place_node_mem_free(const struct place_node *node);
-uint16_t place_node_devices_free(const struct place_node *node);
+static inline uint32_t place_node_cpu_free(const struct place_node *node)
+{
+    return node->is_up && node->cpu_milli_seen > node->cpu_milli_used
+               ? node->cpu_milli_seen - node->cpu_milli_used
+               : 0;
+}
+
+static inline uint64_t place_node_mem_free(const struct place_node *node)
+{
+    return node->is_up && node->mem_bytes_seen > node->mem_bytes_used
+               ? node->mem_bytes_seen - node->mem_bytes_used
+               : 0;
+}
+
+static inline uint16_t place_node_devices_free(const struct place_node *node)
+{
+    return node->is_up ? (uint16_t)(node->devices_seen & ~node->devices_used) : 0;
+}
+
+static inline uint32_t place_node_device_count(const struct place_node *node)
+{
+    uint32_t bits = place_node_devices_free(node); /* counted by hand: not every machine can */
+    bits = bits - (bits >> 1 & 0x5555);
+    bits = (bits & 0x3333) + (bits >> 2 & 0x3333);
+    bits = (bits + (bits >> 4)) & 0x0f0f;
+    return (bits + (bits >> 8)) & 0x1f;
+}
+
+static inline bool stock_node_fits(const struct place_node *node, const struct place_need *need)
+{
+    return place_node_cpu_free(node) >= need->cpu_milli &&
+           place_node_mem_free(node) >= need->mem_bytes &&
+           place_node_device_count(node) >= need->devices;
+}
+
 void place_node_take(struct place_node *node, uint32_t cpu_milli, uint64_t mem_bytes,
                      const struct rank_place *place);
 void place_node_give(struct place_node *node, uint32_t cpu_milli, uint64_t mem_bytes,
@@ -326,7 +405,7 @@ enum err shape_job_copy(struct place_shape *shape, const struct place_job *job) 
 enum err shape_find(struct placer *placer, const struct place_job *job,
                     struct place_shape **out) LQ_CHECKED;
 /* A group more or less waits. */
-void shape_wait(struct placer *placer, struct place_shape *shape, uint8_t step, int change);
+void shape_wait(struct placer *placer, struct place_shape *shape, int change);
 bool shape_is_open(const struct place_shape *shape, uint8_t step);
 void shapes_free(struct placer *placer);
 /* The ways to run a variant at a site, on those of its stocks that would do; unpriced ones are left
@@ -336,10 +415,26 @@ uint32_t place_options_of(struct placer *placer, struct place_site *site,
                           struct place_option out[PLACE_STOCKS_MAX]);
 /* Sites, prices or rules are others now: no option stands until place_settle works them out. */
 void place_settings_raise(struct placer *placer);
+void place_settings_settle(struct placer *placer);
+void option_fit_set(struct placer *placer, struct place_option *option, uint8_t fit);
+
+/* ---- place_look.c: which options fit at sites that changed */
+uint8_t want_fit(const struct placer *placer, struct place_site *site, uint32_t index);
 /* Something at the site is free that was not, or the reverse. */
 void place_site_changed(struct placer *placer, struct place_site *site, bool has_grown);
-/* Asks the options at changed sites again. */
+/* The same, where so many nodes have less free. */
+void place_nodes_shrank(struct placer *placer, struct place_site *site, uint32_t nodes);
+/* The same, where one node has more free. */
+void place_node_grew(struct placer *placer, struct place_site *site, uint32_t node);
+/* Looks at changed sites: what no longer fits is told, what fits is pending. */
+void place_look(struct placer *placer);
+/* Tells the shape's pending options. True: it fits somewhere. */
+bool place_pending_tell(struct placer *placer, struct place_shape *shape);
+/* The same for all shapes: then every option knows whether it fits. */
 void place_settle(struct placer *placer);
+/* The site is open or closed now: what its filter is called. */
+void place_site_code(struct placer *placer, struct place_site *site);
+void place_parked_count(struct placer *placer, uint32_t mark, struct money pay, int change);
 /* The smallest step that is not below the limit. */
 uint8_t place_step(struct span_ms limit);
 struct span_ms place_step_limit(uint8_t step);
@@ -354,6 +449,8 @@ void place_queue_relimit(struct placer *placer);
  * back. */
 void place_group_park(struct placer *placer, struct place_group *group, bool of_quota);
 void place_groups_unpark(struct placer *placer, struct place_group **list);
+/* The option fits now: those that may have it are looked at again. */
+void place_option_unpark(struct placer *placer, const struct place_option *option);
 void place_all_unpark(struct placer *placer);
 /* Groups show the marks that their shapes have now. */
 void place_groups_remark(struct placer *placer);
@@ -383,6 +480,9 @@ void place_share_hold(struct placer *placer, struct place_tenant *tenant,
                       const struct place_hold *hold, bool is_taken);
 /* Its place among its siblings and its marks are worked out anew, and its parents'. */
 void place_share_refresh(struct placer *placer, struct place_tenant *tenant);
+/* The groups of one of its sides have other marks. */
+void place_share_remark(struct placer *placer, struct place_tenant *tenant,
+                        enum priority_class priority);
 void place_share_leave(struct placer *placer, struct place_tenant *tenant); /* its siblings */
 /* To the hour of now, all tenants. */
 void place_share_decay(struct placer *placer, struct wall_us now);
@@ -422,6 +522,10 @@ bool place_rates_of(struct placer *placer, const struct place_site *site,
 void place_score_of(const struct placer *placer, const struct place_job *job,
                     const struct place_option *option, struct span_ms runs, struct span_ms wait,
                     uint32_t left, struct place_score *out);
+struct money place_per_hours(struct money per_hour, struct span_ms span); /* saturates */
+/* What the buyer would pay there is within the budget. */
+bool place_is_affordable(const struct placer *placer, const struct place_job *job,
+                         const struct place_option *option);
 bool place_is_over_budget(const struct place_job *job, const struct place_score *score);
 
 /* ---- place_decide.c */
@@ -455,15 +559,21 @@ void place_reservation_drop(struct placer *placer, uint32_t index);
 void place_reservations_drop(struct placer *placer, const struct place_site *site); /* NULL: all */
 /* Index of the job's; -1: none. */
 int place_reservation_of(const struct placer *placer, struct job_id job);
-/* The largest steps of limit that end before the reservations of a site start; largest first, each
- * once. */
-uint32_t place_reservation_steps(const struct placer *placer, const struct place_site *site,
-                                 uint8_t out[PLACE_RESERVATIONS_MAX]);
 /* May the job have this reserved node if it ends in so long? */
 bool place_reservation_allows(const struct placer *placer, const struct place_site *site,
                               uint32_t node, struct job_id job, int64_t ends_in_ms);
-/* Nodes that are reserved from after the step's limit on are in the stock while they are lent. */
-void place_reservations_lend(struct placer *placer, struct place_site *site, uint8_t step,
-                             bool is_lent);
+/* What reserved nodes of a site have free, and for how many steps of limits: kinds of nodes, none
+ * of which is at least as good as another. Only jobs of one rank get such nodes. */
+struct place_lent {
+    uint32_t cpu_milli;
+    uint8_t devices, stock, steps;
+    uint64_t mem_bytes;
+};
+uint32_t place_lent_find(const struct placer *placer, const struct place_site *site,
+                         struct place_lent out[PLACE_LENT_MAX]);
+/* The best reserved node for an option of one rank that ends within the step: fewest devices, then
+ * cores, left over. UINT32_MAX: none. */
+uint32_t place_lent_pick(const struct placer *placer, const struct place_option *option,
+                         uint8_t step);
 
 #endif

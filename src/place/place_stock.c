@@ -12,28 +12,6 @@ static uint32_t sub32(uint32_t a, uint32_t b)
     return a > b ? a - b : 0;
 }
 
-uint32_t place_node_cpu_free(const struct place_node *node)
-{
-    return node->is_up ? sub32(node->cpu_milli_seen, node->cpu_milli_used) : 0;
-}
-
-uint64_t place_node_mem_free(const struct place_node *node)
-{
-    return node->is_up && node->mem_bytes_seen > node->mem_bytes_used
-               ? node->mem_bytes_seen - node->mem_bytes_used
-               : 0;
-}
-
-uint16_t place_node_devices_free(const struct place_node *node)
-{
-    return node->is_up ? (uint16_t)(node->devices_seen & ~node->devices_used) : 0;
-}
-
-static uint32_t devices_free(const struct place_node *node)
-{
-    return (uint32_t)__builtin_popcount(place_node_devices_free(node));
-}
-
 static uint16_t place_mask(const struct rank_place *place)
 {
     uint16_t mask = 0;
@@ -59,26 +37,54 @@ void place_node_give(struct place_node *node, uint32_t cpu_milli, uint64_t mem_b
     node->devices_used &= (uint16_t)~place_mask(place);
 }
 
-void place_hold_nodes(struct place_hold *hold, bool is_taken)
+static void rank_link(struct place_node *node, struct place_hold *hold, uint16_t r)
 {
-    struct place_site *site = hold->site;
-    for (uint32_t r = 0; r < hold->nodes; r++) {
-        const struct rank_place *place = &hold->places[r];
-        if (place->node >= site->node_count)
-            continue; /* the site has lost nodes since */
-        struct place_node *node = &site->nodes[place->node];
-        if (is_taken)
-            place_node_take(node, hold->cpu_milli, hold->mem_bytes, place);
-        else
-            place_node_give(node, hold->cpu_milli, hold->mem_bytes, place);
-        stock_update(site, place->node);
+    struct place_rank *rank = &hold->ranks[r];
+    rank->previous = NULL;
+    rank->next = node->first;
+    rank->next_rank = node->first_rank;
+    if (node->first != NULL) {
+        node->first->ranks[node->first_rank].previous = hold;
+        node->first->ranks[node->first_rank].previous_rank = r;
+    }
+    node->first = hold;
+    node->first_rank = r;
+}
+
+static void rank_unlink(struct place_node *node, struct place_hold *hold, uint16_t r)
+{
+    struct place_rank *rank = &hold->ranks[r];
+    if (rank->next != NULL) {
+        rank->next->ranks[rank->next_rank].previous = rank->previous;
+        rank->next->ranks[rank->next_rank].previous_rank = rank->previous_rank;
+    }
+    if (rank->previous != NULL) {
+        rank->previous->ranks[rank->previous_rank].next = rank->next;
+        rank->previous->ranks[rank->previous_rank].next_rank = rank->next_rank;
+    } else {
+        node->first = rank->next;
+        node->first_rank = rank->next_rank;
     }
 }
 
-bool stock_node_fits(const struct place_node *node, const struct place_need *need)
+void place_hold_nodes(struct place_hold *hold, bool is_taken)
 {
-    return place_node_cpu_free(node) >= need->cpu_milli &&
-           place_node_mem_free(node) >= need->mem_bytes && devices_free(node) >= need->devices;
+    struct place_site *site = hold->site;
+    for (uint16_t r = 0; r < hold->nodes; r++) {
+        const struct rank_place *place = &hold->ranks[r].place;
+        if (place->node >= site->node_count)
+            continue; /* the site has lost nodes since */
+        struct place_node *node = &site->nodes[place->node];
+        if (is_taken) {
+            place_node_take(node, hold->cpu_milli, hold->mem_bytes, place);
+            rank_link(node, hold, r);
+        } else {
+            place_node_give(node, hold->cpu_milli, hold->mem_bytes, place);
+            rank_unlink(node, hold, r);
+        }
+        site->has_lent_changed = site->has_lent_changed || node->is_reserved;
+        stock_update(site, place->node);
+    }
 }
 
 /* ---- grades and buckets */
@@ -99,11 +105,6 @@ static uint32_t bucket_of(const struct place_stock *stock, const struct place_no
            grade_of(place_node_mem_free(node), stock->mem_bytes_max);
 }
 
-/* Buckets in which nodes may fit, and those in which all do (devices apart). */
-struct grasp {
-    uint64_t maybe, surely;
-};
-
 static uint64_t buckets_from(uint32_t cpu_grade, uint32_t mem_grade)
 {
     if (cpu_grade >= PLACE_GRADES || mem_grade >= PLACE_GRADES)
@@ -112,15 +113,15 @@ static uint64_t buckets_from(uint32_t cpu_grade, uint32_t mem_grade)
     return row & UINT64_MAX << (cpu_grade * PLACE_GRADES);
 }
 
-static struct grasp grasp_of(const struct place_stock *stock, const struct place_need *need)
+struct place_reach stock_reach(const struct place_stock *stock, const struct place_need *need)
 {
     bool suits = need->devices > 0 || need->runtime == RUNTIME_CPU ||
                  need->runtime == RUNTIME_OPENCL || need->runtime == stock->runtime;
     if (!suits || stock->levels <= need->devices)
-        return (struct grasp){0, 0};
+        return (struct place_reach){0, 0};
     uint32_t cpu = grade_of(need->cpu_milli, stock->cpu_milli_max);
     uint32_t mem = grade_of(need->mem_bytes, stock->mem_bytes_max);
-    return (struct grasp){buckets_from(cpu, mem), buckets_from(cpu + 1, mem + 1)};
+    return (struct place_reach){buckets_from(cpu, mem), buckets_from(cpu + 1, mem + 1)};
 }
 
 static uint64_t *bits_of(const struct place_stock *stock, uint32_t level, uint32_t bucket)
@@ -141,7 +142,7 @@ static void node_unlist(struct place_stock *stock, struct place_node *node)
 
 static void node_list(struct place_stock *stock, struct place_node *node)
 {
-    node->level = (uint8_t)devices_free(node);
+    node->level = (uint8_t)place_node_device_count(node);
     node->bucket = (uint8_t)bucket_of(stock, node);
     bits_of(stock, node->level, node->bucket)[node->slot / 64] |= UINT64_C(1) << (node->slot % 64);
     stock->counts[node->level][node->bucket]++;
@@ -320,52 +321,95 @@ static void pick_bucket(struct pick *pick, const struct place_stock *stock, uint
     pick->left += (pick->found - before) * (level - need->devices);
 }
 
-static void pick_level(struct pick *pick, uint32_t level, const struct grasp *grasps)
+static void pick_level(struct pick *pick, uint32_t level, const struct place_reach *reach)
 {
     const struct place_stock *stocks = pick->site->stocks;
     uint64_t any = 0;
     for (uint32_t s = pick->first; s < pick->end; s++)
         if (level < stocks[s].levels)
-            any |= stocks[s].filled[level] & grasps[s].maybe;
+            any |= stocks[s].filled[level] & reach[s - pick->first].maybe;
     for (; any != 0 && pick->found < pick->need->ranks; any &= any - 1) {
         uint32_t bucket = (uint32_t)__builtin_ctzll(any);
         for (uint32_t s = pick->first; s < pick->end && pick->found < pick->need->ranks; s++)
             if (level < stocks[s].levels &&
-                (stocks[s].filled[level] & grasps[s].maybe) >> bucket & 1)
-                pick_bucket(pick, &stocks[s], level, bucket, grasps[s].surely >> bucket & 1);
+                (stocks[s].filled[level] & reach[s - pick->first].maybe) >> bucket & 1)
+                pick_bucket(pick, &stocks[s], level, bucket,
+                            reach[s - pick->first].surely >> bucket & 1);
     }
 }
 
-static void pick_all(struct pick *pick)
+static void pick_levels(struct pick *pick, const struct place_reach *reach)
 {
-    struct grasp grasps[PLACE_STOCKS_MAX];
+    uint32_t levels = 0;
+    for (uint32_t s = pick->first; s < pick->end; s++)
+        if (pick->site->stocks[s].levels > levels)
+            levels = pick->site->stocks[s].levels;
+    for (uint32_t level = pick->need->devices; level < levels && pick->found < pick->need->ranks;
+         level++)
+        pick_level(pick, level, reach);
+}
+
+/* Nodes with devices enough. */
+static uint32_t stock_listed(const struct place_option *option)
+{
+    const struct place_site *site = option->site;
     uint32_t listed = 0;
-    for (uint32_t s = pick->first; s < pick->end; s++)
-        listed += pick->site->stocks[s].at_least[pick->need->devices];
-    if (listed < pick->need->ranks)
-        return;
-    for (uint32_t s = pick->first; s < pick->end; s++)
-        grasps[s] = grasp_of(&pick->site->stocks[s], pick->need);
-    for (uint32_t level = pick->need->devices;
-         level < PLACE_LEVELS && pick->found < pick->need->ranks; level++)
-        pick_level(pick, level, grasps);
+    for (uint32_t s = 0; s < site->stock_count; s++)
+        if (option->stock == UINT8_MAX || option->stock == s)
+            listed += site->stocks[s].at_least[option->need.devices];
+    return listed;
 }
 
-static struct pick pick_of(const struct place_site *site, uint32_t stock,
-                           const struct place_need *need, uint16_t *out_nodes)
+static struct pick pick_run(const struct place_option *option, const struct place_need *need,
+                            uint16_t *out_nodes)
 {
-    bool is_one = stock < site->stock_count;
-    return (struct pick){.site = site,
-                         .need = need,
-                         .first = is_one ? stock : 0,
-                         .end = is_one ? stock + 1 : site->stock_count,
-                         .out_nodes = out_nodes};
+    const struct place_site *site = option->site;
+    struct place_reach reach[PLACE_STOCKS_MAX];
+    bool is_one = option->stock < site->stock_count;
+    struct pick pick = {.site = site,
+                        .need = need,
+                        .first = is_one ? option->stock : 0,
+                        .end = is_one ? option->stock + 1u : site->stock_count,
+                        .out_nodes = out_nodes};
+    for (uint32_t s = 0; s < site->stock_count && !is_one; s++)
+        reach[s] = stock_reach(&site->stocks[s], need);
+    pick_levels(&pick, is_one ? &option->reach : reach);
+    return pick;
 }
 
-uint32_t stock_pick(const struct place_site *site, uint32_t stock, const struct place_need *need,
-                    uint16_t *out_nodes)
+uint32_t stock_pick(const struct place_option *option, uint16_t *out_nodes)
 {
-    struct pick pick = pick_of(site, stock, need, out_nodes);
-    pick_all(&pick);
-    return pick.found < need->ranks ? UINT32_MAX : pick.left;
+    if (stock_listed(option) < option->need.ranks)
+        return UINT32_MAX;
+    struct pick pick = pick_run(option, &option->need, out_nodes);
+    return pick.found < option->need.ranks ? UINT32_MAX : pick.left;
+}
+
+uint32_t stock_count(const struct place_option *option, uint32_t max)
+{
+    struct place_need need = option->need;
+    need.ranks = max;
+    return pick_run(option, &need, NULL).found;
+}
+
+uint32_t stock_emptiest(const struct place_option *option, uint32_t max, uint16_t *out_nodes)
+{
+    const struct place_site *site = option->site;
+    uint32_t count = 0;
+    for (uint32_t level = PLACE_LEVELS; level-- > 0 && count < max;)
+        for (uint32_t s = 0; s < site->stock_count; s++) {
+            const struct place_stock *stock = &site->stocks[s];
+            if ((option->stock != UINT8_MAX && option->stock != s) || level >= stock->levels)
+                continue;
+            for (uint64_t rest = stock->filled[level]; rest != 0 && count < max;) {
+                uint32_t bucket = 63 - (uint32_t)__builtin_clzll(rest);
+                const uint64_t *bits = bits_of(stock, level, bucket);
+                rest &= ~(UINT64_C(1) << bucket);
+                for (uint32_t w = 0; w < stock->words; w++)
+                    for (uint64_t slots = bits[w]; slots != 0 && count < max; slots &= slots - 1)
+                        out_nodes[count++] =
+                            stock->nodes[w * 64 + (uint32_t)__builtin_ctzll(slots)];
+            }
+        }
+    return count;
 }
