@@ -284,7 +284,7 @@ static enum err describe_site(struct agent *agent, struct site *out, struct faul
         return ERR_NO_MEMORY;
     enum err err = read_catalogue(agent, &catalogue, fault);
     if (err == ERR_OK)
-        err = discover_machine(found, fault);
+        err = discover_machine(agent->options->program, found, fault);
     if (err == ERR_OK)
         err = discover_node(found, &catalogue, SLICE_LITERAL("node-0"), &agent->arena, node);
     for (uint32_t i = 0; err == ERR_OK && i < found->note_count; i++)

@@ -32,6 +32,7 @@ struct agent_options {
     const char *catalogue_path;
     /* argv of a supervisor without its flags, NULL-terminated; NULL: this program, "supervise". */
     const char *const *supervise_argv;
+    const char *program; /* path of `lq`, which is asked for OpenCL devices; NULL: they are not */
     const struct slurm_config *slurm; /* NULL: a host site; else the site's Slurm cluster */
     bool ignores_foreign_load; /* capacity is what the nodes declare (several sites, one machine) */
     bool has_host_network;     /* programs share the host's network */

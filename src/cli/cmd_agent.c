@@ -155,6 +155,7 @@ static int agent(struct cli *cli)
     if (options.state_folder == NULL)
         return cli_fail(cli, EXIT_USAGE, "say where to keep the state: --state FOLDER");
     options.server = cli->config.server;
+    options.program = cli->program;
     options.join_token = cli_text(cli, "join", NULL);
     options.catalogue_path = cli_text(cli, "catalogue", NULL);
     if (options.catalogue_path != NULL) {

@@ -1,5 +1,7 @@
 #include "cli/commands.h"
 
+/* One a line, whatever fits. */
+/* clang-format off */
 const struct command *const CLI_COMMANDS[] = {
     &COMMAND_SUBMIT,
     &COMMAND_JOBS,
@@ -46,6 +48,7 @@ const struct command *const CLI_COMMANDS[] = {
     &COMMAND_SERVER_RESTORE,
     &COMMAND_AGENT,
     &COMMAND_SITE_CHECK,
+    &COMMAND_SITE_DEVICES,
     &COMMAND_SUPERVISE,
     &COMMAND_RELAY,
     &COMMAND_SIM_FAULTS,
@@ -64,3 +67,4 @@ const struct command *const CLI_COMMANDS[] = {
     &COMMAND_VERSION,
     NULL,
 };
+/* clang-format on */

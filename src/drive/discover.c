@@ -56,14 +56,14 @@ static const struct tool NVIDIA_SMI = {
      "--format=csv,noheader,nounits"},
     discover_parse_nvidia};
 
-static void ask_tool(const struct tool *tool, struct discovered *out)
+/* What this program says of OpenCL when it is asked in a process of its own. */
+static const struct tool OPENCL = {"lq", {"site", "devices", "--opencl"}, discover_parse_opencl};
+
+static void ask_program(const char *path, const struct tool *tool, struct discovered *out)
 {
-    char path[PROGRAM_PATH_MAX];
     const char *argv[TOOL_ARGS_MAX + 2] = {path};
     struct buffer text;
     int status = -1;
-    if (program_find(tool->name, path) != ERR_OK)
-        return;
     for (int i = 0; i < TOOL_ARGS_MAX && tool->args[i] != NULL; i++)
         argv[i + 1] = tool->args[i];
     buffer_init(&text, TOOL_OUTPUT_MAX);
@@ -71,10 +71,19 @@ static void ask_tool(const struct tool *tool, struct discovered *out)
     enum err code = program_run(&run, &text, &status);
     if (code != ERR_OK)
         note(out, "%s does not answer (%s)", tool->name, err_name(code));
-    else if (tool->parse(buffer_slice(&text), out) == 0)
+    else if (tool->parse(buffer_slice(&text), out) == 0 && tool != &OPENCL)
         note(out, "%s (status %d) tells of no device that this program understands", tool->name,
              status);
+    else if (tool == &OPENCL && status >= 128)
+        note(out, "an OpenCL driver of this machine crashed (status %d)", status);
     buffer_deinit(&text);
+}
+
+static void ask_tool(const struct tool *tool, struct discovered *out)
+{
+    char path[PROGRAM_PATH_MAX];
+    if (program_find(tool->name, path) == ERR_OK)
+        ask_program(path, tool, out);
 }
 
 /* ---- processors and memory */
@@ -102,7 +111,7 @@ static enum err read_machine(struct discovered *out, struct fault *fault)
                                : fault_set(fault, ERR_IO, NULL, "/proc/meminfo has no MemTotal");
 }
 
-enum err discover_machine(struct discovered *out, struct fault *fault)
+enum err discover_machine(const char *program, struct discovered *out, struct fault *fault)
 {
     struct discovered found = {0};
     enum err code = read_machine(&found, fault);
@@ -112,6 +121,9 @@ enum err discover_machine(struct discovered *out, struct fault *fault)
         ask_tool(&NVIDIA_SMI, &found);
     for (size_t i = 0; i < sizeof(TOOLS) / sizeof(TOOLS[0]); i++)
         ask_tool(&TOOLS[i], &found);
+    /* The devices that vendors' own tools tell of are OpenCL devices mostly, too: not twice. */
+    if (found.device_count == 0 && program != NULL)
+        ask_program(program, &OPENCL, &found);
     *out = found;
     return ERR_OK;
 }

@@ -28,8 +28,10 @@ struct discovered {
     char notes[DISCOVER_NOTES_MAX][256]; /* what was tried and did not answer as expected */
 };
 
-/* ERR_IO: not even /proc answers. */
-enum err discover_machine(struct discovered *out, struct fault *fault) LQ_CHECKED;
+/* `program` is the path of `lq`, to be started for what is asked in a process of its own; NULL:
+ * that is left out. ERR_IO: not even /proc answers. */
+enum err discover_machine(const char *program, struct discovered *out,
+                          struct fault *fault) LQ_CHECKED;
 /* One site_node named `name` out of it: devices of the commonest model; `catalogue` (may be NULL)
  * gives the model its canonical name. Texts go to `arena`. ERR_NO_MEMORY. */
 enum err discover_node(const struct discovered *found, const struct catalogue *catalogue,

@@ -364,3 +364,33 @@ uint32_t discover_parse_metax(struct slice text, struct discovered *out)
     }
     return out->device_count - before;
 }
+
+/* ---- OpenCL */
+
+/* PoCL names a processor after its make and instruction set, differently by version; as a chip to
+ * be placed on and priced it is one. */
+static struct slice opencl_model(struct slice type, struct slice platform, struct slice name)
+{
+    bool is_pocl = slice_is(platform, "Portable Computing Language") && slice_is(type, "cpu");
+    return is_pocl ? SLICE_LITERAL("PoCL CPU") : name;
+}
+
+uint32_t discover_parse_opencl(struct slice text, struct discovered *out)
+{
+    struct slice line;
+    uint32_t before = out->device_count;
+    while (next_line(&text, &line)) {
+        struct slice index, type, memory, platform, name;
+        uint64_t number;
+        if (!slice_cut(line, '\t', &index, &line) || !slice_cut(line, '\t', &type, &line) ||
+            !slice_cut(line, '\t', &memory, &line) || !slice_cut(line, '\t', &platform, &name) ||
+            slice_parse_u64(index, &number) != ERR_OK)
+            continue;
+        struct discovered_device *device = add(out, RUNTIME_OPENCL, number);
+        if (device == NULL)
+            break;
+        set_name(device, opencl_model(type, platform, name));
+        set_memory(device, (struct slice){0}, memory, 1);
+    }
+    return out->device_count - before;
+}

@@ -21,5 +21,7 @@ uint32_t discover_parse_cnmon(struct slice text, struct discovered *out);
 uint32_t discover_parse_kunlun(struct slice text, struct discovered *out);
 /* mx-smi */
 uint32_t discover_parse_metax(struct slice text, struct discovered *out);
+/* lq site devices --opencl; see drive/discover_opencl.h */
+uint32_t discover_parse_opencl(struct slice text, struct discovered *out);
 
 #endif

@@ -115,8 +115,8 @@ static enum err fill_sandbox(const struct host_launch *launch, uint32_t rank,
         doc->root = slice_of(launch->call->image.root);
     doc->has_setup = launch->base.variant->setup.len != 0;
     doc->devices = launch->devices;
-    doc->read_only = settings->read_only_paths;
-    return ERR_OK;
+    return device_folders_add(launch->base.variant->runtime, settings->read_only_paths,
+                              &launch->call->arena, &doc->read_only);
 }
 
 static enum err write_rank(struct host_launch *launch, uint32_t rank)

@@ -2,10 +2,9 @@
 
 #include <stdio.h>
 
+#include "drive/stack.h"
 #include "port/file.h"
 #include "wire/spec.h"
-
-enum { ENV_TEXT_MAX = 64 };
 
 enum err launch_refuse(struct launch *launch, enum outcome outcome, const char *why)
 {
@@ -75,24 +74,48 @@ static void env_put(struct env_list *list, const char *key, struct slice value)
         list->pairs[list->count++] = (struct text_pair){name, value};
 }
 
+static uint64_t processors(const struct launch *launch)
+{
+    return ((uint64_t)launch->spec.cpu_milli + 999) / 1000;
+}
+
 static void env_number(struct env_list *list, const char *key, uint64_t value)
 {
     const char *text = arena_printf(list->arena, "%llu", (unsigned long long)value);
     env_put(list, key, text == NULL ? (struct slice){0} : slice_of(text));
 }
 
+/* The stack's own wishes: the job's variables come over them. */
+static void env_settings(struct launch *launch, struct env_list *list)
+{
+    const struct stack *stack = stack_of(launch->variant->runtime);
+    for (size_t i = 0; i < STACK_SETTINGS_MAX && stack->settings[i].name != NULL; i++) {
+        if (stack->settings[i].value != NULL)
+            env_put(list, stack->settings[i].name, slice_of(stack->settings[i].value));
+        else
+            env_number(list, stack->settings[i].name, processors(launch));
+    }
+}
+
+/* Which devices, in the stack's own words and in ours. What an engine chooses comes later. */
 static void env_devices(struct launch *launch, struct env_list *list,
                         const struct rank_place *place)
 {
-    const char *name = runtime_visible_env(launch->variant->runtime);
-    if (name == NULL)
+    const struct stack *stack = stack_of(launch->variant->runtime);
+    uint32_t numbers[RANK_DEVICES_MAX];
+    struct slice text = {0};
+    if (launch->variant->accelerators == 0)
         return;
-    struct buffer text;
-    buffer_init(&text, (size_t)RANK_DEVICES_MAX * ENV_TEXT_MAX);
     for (uint32_t i = 0; i < place->device_count; i++)
-        buffer_printf(&text, "%s%u", i == 0 ? "" : ",", place->devices[i]);
-    env_put(list, name, arena_copy(list->arena, buffer_slice(&text)));
-    buffer_deinit(&text);
+        numbers[i] = place->devices[i];
+    if (stack_numbers(numbers, place->device_count, list->arena, &text) != ERR_OK)
+        list->is_failed = true;
+    for (size_t i = 0; i < STACK_VISIBLE_MAX && stack->visible[i] != NULL; i++)
+        env_put(list, stack->visible[i], text);
+    if (stack->order.name != NULL)
+        env_put(list, stack->order.name, slice_of(stack->order.value));
+    env_put(list, "LQ_DEVICES", text);
+    env_put(list, "LQ_ACCELERATOR", launch->nodes[place->node].accelerator);
 }
 
 static void env_protocol(struct launch *launch, uint32_t rank, struct env_list *list)
@@ -112,7 +135,7 @@ static void env_protocol(struct launch *launch, uint32_t rank, struct env_list *
     env_number(list, "LQ_ARRAY_INDEX", order->array_index);
     env_put(list, "LQ_SITE", slice_of(launch->site_name));
     env_put(list, "LQ_NODE", launch->nodes[place->node].name);
-    env_number(list, "LQ_NUM_CPUS", (launch->spec.cpu_milli + 999) / 1000);
+    env_number(list, "LQ_NUM_CPUS", processors(launch));
     env_put(list, "LQ_RUNTIME", slice_of(runtime_name(launch->variant->runtime)));
     env_put(list, "LQ_SCRATCH_DIR", SLICE_LITERAL("/tmp"));
     if (launch->spec.checkpoint.dir.len != 0) {
@@ -136,7 +159,8 @@ enum err launch_envs(struct launch *launch, uint32_t rank, struct supervise_doc 
     env_put(&list, "LANG", SLICE_LITERAL("C.UTF-8"));
     env_put(&list, "USER", SLICE_LITERAL("job"));
     env_put(&list, "TMPDIR", SLICE_LITERAL("/tmp"));
-    env_number(&list, "OMP_NUM_THREADS", (launch->spec.cpu_milli + 999) / 1000);
+    env_number(&list, "OMP_NUM_THREADS", processors(launch));
+    env_settings(launch, &list);
     for (uint32_t i = 0; i < launch->variant->env_count; i++) {
         const struct text_pair *pair = &launch->variant->envs[i];
         if (slice_has_prefix(pair->key, SLICE_LITERAL("LQ_")))

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/hash.h"
+#include "drive/device_files.h"
 #include "drive/slurm_private.h"
 #include "drive/tree.h"
 #include "port/entropy.h"
@@ -151,7 +152,8 @@ static enum err fill_sandbox(const struct slurm_launch *launch, struct supervise
     /* Slurm kills this long after it asks: the last checkpoint has to be written by then. */
     if (doc->stop_grace.ms > launch->slurm->notice.ms)
         doc->stop_grace = launch->slurm->notice;
-    return ERR_OK;
+    return device_folders_add(doc->runtime, (struct text_list){0}, launch->base.arena,
+                              &doc->read_only);
 }
 
 static enum err write_file(struct slurm_launch *launch, const char *path, struct slice text,

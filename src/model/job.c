@@ -10,32 +10,6 @@ bool text_list_has(const struct text_list *list, struct slice text)
     return false;
 }
 
-const char *runtime_visible_env(enum runtime runtime)
-{
-    switch (runtime) {
-    case RUNTIME_CUDA:
-    case RUNTIME_MACA: /* MetaX's stack reads NVIDIA's name */
-        return "CUDA_VISIBLE_DEVICES";
-    case RUNTIME_CANN:
-        return "ASCEND_RT_VISIBLE_DEVICES";
-    case RUNTIME_ROCM:
-        return "ROCR_VISIBLE_DEVICES";
-    case RUNTIME_MUSA:
-        return "MUSA_VISIBLE_DEVICES";
-    case RUNTIME_BANG:
-        return "MLU_VISIBLE_DEVICES";
-    case RUNTIME_DTK:
-        return "HIP_VISIBLE_DEVICES";
-    case RUNTIME_XPU:
-        return "XPU_VISIBLE_DEVICES";
-    case RUNTIME_CPU:
-    case RUNTIME_OPENCL:
-    case RUNTIME_COUNT_:
-        break;
-    }
-    return NULL;
-}
-
 bool job_state_is_final(enum job_state state)
 {
     return state == JOB_SUCCEEDED || state == JOB_FAILED || state == JOB_CANCELLED;

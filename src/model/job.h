@@ -220,7 +220,6 @@ struct job_row {
 enum { JOB_INFRA_FAILURES_MAX = 20 };
 
 const char *runtime_name(enum runtime runtime);
-const char *runtime_visible_env(enum runtime runtime); /* "CUDA_VISIBLE_DEVICES", ...; NULL: none */
 const char *priority_name(enum priority_class priority);
 const char *contact_name(enum contact_policy policy);
 const char *provenance_name(enum provenance provenance);

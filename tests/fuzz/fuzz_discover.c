@@ -30,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0)
         return 0;
     struct slice text = slice_make(data + 1, size - 1);
-    uint8_t kind = data[0] % 10;
+    uint8_t kind = data[0] % 11;
     switch (kind) {
     case 0:
         (void)discover_parse_nvidia(text, &found);
@@ -52,6 +52,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 6:
         (void)discover_parse_metax(text, &found);
+        break;
+    case 10:
+        (void)discover_parse_opencl(text, &found);
         break;
     default:
         read_documents(kind, text);

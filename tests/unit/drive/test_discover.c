@@ -47,6 +47,17 @@ static void nvidia_smi_is_read(void **state)
     arena_deinit(&arena);
 }
 
+static void opencl_devices_are_read_from_lines_of_our_own(void **state)
+{
+    struct arena arena;
+    struct discovered found = {0};
+    (void)state;
+    assert_int_equal(discover_parse_opencl(sample(&arena, "opencl.txt"), &found), 2);
+    is_device(&found.devices[0], 0, RUNTIME_OPENCL, "PoCL CPU", 11993, 0, -1);
+    is_device(&found.devices[1], 1, RUNTIME_OPENCL, "gfx90a", 65520, 0, -1);
+    arena_deinit(&arena);
+}
+
 static void npu_smi_is_read_in_both_forms(void **state)
 {
     struct arena arena;
@@ -144,7 +155,7 @@ static void this_machine_is_discovered(void **state)
     struct site_node node;
     (void)state;
     arena_init(&arena, 1 << 16);
-    assert_int_equal(discover_machine(&found, NULL), ERR_OK);
+    assert_int_equal(discover_machine(NULL, &found, NULL), ERR_OK);
     assert_true(found.cpu_milli >= 1000 && found.mem_bytes > found.mem_free_bytes);
     assert_int_equal(discover_node(&found, NULL, SLICE_LITERAL("n"), &arena, &node), ERR_OK);
     assert_int_equal(node.cpu_milli, found.cpu_milli);
@@ -156,6 +167,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nvidia_smi_is_read),
+        cmocka_unit_test(opencl_devices_are_read_from_lines_of_our_own),
         cmocka_unit_test(npu_smi_is_read_in_both_forms),
         cmocka_unit_test(rocm_smi_and_hy_smi_are_read),
         cmocka_unit_test(mthreads_gmi_is_read),
