@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 
-from conftest import LQ, Network, Process
+from living import LQ, Network, Process
 
 FINAL = ("succeeded", "failed", "cancelled")
 # A network whose patience fits a test. Every limit is far above what a busy machine needs.

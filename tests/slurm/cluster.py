@@ -16,6 +16,7 @@ import time
 
 READY_S = 60
 END_S = 30
+SCHEDULER = "bf_interval=2,sched_interval=2"
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "sinfo", "scancel", "scontrol")
 FREEZER = "/sys/fs/cgroup/freezer"
 # The account that attempts run as: on every machine, and never root.
@@ -46,7 +47,7 @@ AccountingStorageType=accounting_storage/none
 JobCompType=jobcomp/filetxt
 JobCompLoc={folder}/log/jobcomp.txt
 SchedulerType=sched/backfill
-SchedulerParameters=bf_interval=2,sched_interval=2
+SchedulerParameters={scheduler}
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 PreemptType=preempt/partition_prio
@@ -92,18 +93,19 @@ def free_ports(count):
 
 
 class Cluster:
-    def __init__(self, folder, name, nodes=2, gpu="a100", gpus=4, kill_wait=5, min_job_age=300):
+    def __init__(self, folder, name, nodes=2, gpu="a100", gpus=4, kill_wait=5, min_job_age=300,
+                 scheduler=SCHEDULER):
         self.folder, self.name = folder, name
         self.tag = f"{name}-{os.getpid()}"  # control groups of two runs must not meet
         self.nodes = [f"{self.tag}-n{number}" for number in range(1, nodes + 1)]
         self.conf = os.path.join(folder, "slurm.conf")
         self.port = free_ports(nodes + 1)
         self.daemons = {}
-        self._write(gpu, gpus, kill_wait, min_job_age)
+        self._write(gpu, gpus, kill_wait, min_job_age, scheduler)
 
     # ---- files
 
-    def _write(self, gpu, gpus, kill_wait, min_job_age):
+    def _write(self, gpu, gpus, kill_wait, min_job_age, scheduler):
         slurm, munge = pwd.getpwnam("slurm"), pwd.getpwnam("munge")
         for name, owner in (("state", slurm), ("log", slurm), ("run", slurm), ("munge", munge), ("dev", None)):
             path = os.path.join(self.folder, name)
@@ -118,7 +120,7 @@ class Cluster:
         os.chmod(key, 0o600)
         host, groups = socket.gethostname().split(".")[0], has_cgroups()
         text = CONF.format(name=self.tag, host=host, port=self.port, folder=self.folder, kill_wait=kill_wait,
-                           min_job_age=min_job_age, proctrack="proctrack/cgroup" if groups else "proctrack/linuxproc",
+                           min_job_age=min_job_age, scheduler=scheduler, proctrack="proctrack/cgroup" if groups else "proctrack/linuxproc",
                            task="task/cgroup" if groups else "task/none")
         for number, node in enumerate(self.nodes, 1):
             os.makedirs(os.path.join(self.folder, "spool", node))
