@@ -22,7 +22,7 @@ FILL_SHARE = 1.3  # of the device time that owners leave: the queue never runs d
 SETTLE_S = 180
 REST_S = 60  # for the time that is told: set-up and last words
 # Slurm looks at its queue when a job comes or ends, not up to three seconds later.
-SCHEDULER = "bf_interval=2,sched_interval=2,batch_sched_delay=1,preempt_youngest_first"
+SCHEDULER = "bf_interval=1,sched_interval=2,batch_sched_delay=0,preempt_youngest_first"
 
 
 class Clock:

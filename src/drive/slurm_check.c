@@ -5,7 +5,15 @@
 
 #include "drive/slurm_private.h"
 
-enum { CHECK_ARENA_BYTES = 256 << 20, VERSION_YEAR_MIN = 22, KILL_WAIT_LONG_S = 15 };
+enum {
+    CHECK_ARENA_BYTES = 256 << 20,
+    VERSION_YEAR_MIN = 22,
+    KILL_WAIT_LONG_S = 15,
+    BACKFILL_TURN_S = 30, /* Slurm's defaults */
+    BATCH_DELAY_S = 3,
+    TURN_LONG_S = 5,
+    DELAY_LONG_S = 1,
+};
 
 static void add(struct slurm_findings *out, enum slurm_verdict verdict, const char *format, ...)
     LQ_PRINTF(3, 4);
@@ -149,6 +157,52 @@ static void check_notice(struct slice settings, struct slurm_findings *out)
             "ProctrackType=proctrack/cgroup");
 }
 
+/* The word `key` or `key=value` of a list with commas; false: it is not there. */
+static bool option_find(struct slice options, const char *key, struct slice *out_value)
+{
+    while (options.len != 0) {
+        struct slice one = options, name, value = {0};
+        if (!slice_cut(options, ',', &one, &options))
+            options = (struct slice){0};
+        if (!slice_cut(one, '=', &name, &value))
+            name = one;
+        if (slice_is(name, key)) {
+            *out_value = value;
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint64_t option_number(struct slice options, const char *key, uint64_t otherwise)
+{
+    struct slice value;
+    uint64_t number = otherwise;
+    if (option_find(options, key, &value))
+        (void)!slice_parse_u64(value, &number);
+    return number;
+}
+
+/* How soon Slurm looks at an owner's job, and whom it takes off for it. */
+static void check_scheduler(struct slice settings, struct slurm_findings *out)
+{
+    struct slice options = slurm_config_value(settings, "SchedulerParameters"), value;
+    uint64_t turn = option_number(options, "bf_interval", BACKFILL_TURN_S);
+    uint64_t delay = option_number(options, "batch_sched_delay", BATCH_DELAY_S);
+    bool is_slow = turn > TURN_LONG_S || delay > DELAY_LONG_S;
+    add(out, is_slow ? SLURM_ADVICE : SLURM_GOOD,
+        "an owner's job behind one that waits for a reclaim gets its turn every %llu s "
+        "(bf_interval), others within %llu s (batch_sched_delay)%s",
+        (unsigned long long)turn, (unsigned long long)delay,
+        is_slow ? ": SchedulerParameters=bf_interval=1,batch_sched_delay=0, if slurmctld has time "
+                  "for it"
+                : "");
+    if (!option_find(options, "preempt_youngest_first", &value))
+        add(out, SLURM_ADVICE,
+            "the owner's job takes off any of the work: SchedulerParameters=preempt_youngest_first "
+            "takes what has run least");
+}
+
 void slurm_check_settings(const struct slurm_config *config, struct slice settings,
                           struct slice partitions, struct slurm_findings *out)
 {
@@ -163,6 +217,7 @@ void slurm_check_settings(const struct slurm_config *config, struct slice settin
     check_preemption(settings, out);
     check_partitions(config, partitions, out);
     check_notice(settings, out);
+    check_scheduler(settings, out);
     bool has_cgroup = false;
     while (task.len != 0) {
         struct slice one = task;

@@ -334,7 +334,9 @@ static bool make_arguments(const struct slurm_launch *launch, struct argument_li
     add(list, "--no-requeue");
     add(list, "--job-name=%s", name);
     add(list, "--comment=%llu", number);
-    add(list, "--export=NIL"); /* nothing of the agent's, and no login shell on the node */
+    /* sbatch gets a plain environment (program.h) and hands on that. Any other word makes 22.05 ask
+     * a login shell on the node first, for up to two seconds. */
+    add(list, "--export=ALL");
     add(list, "--input=/dev/null");
     add(list, "--output=%s/batch.log", launch->dir);
     add(list, "--chdir=/");

@@ -262,6 +262,7 @@ static void a_cluster_that_can_lend_is_told_from_one_that_cannot(void **state)
         "SLURM_VERSION = 22.05.8\nPreemptType = preempt/partition_prio\nPreemptMode = REQUEUE\n"
         "KillWait = 5 sec\nProctrackType = proctrack/cgroup\nTaskPlugin = "
         "task/affinity,task/cgroup\n"
+        "SchedulerParameters = bf_interval=1,batch_sched_delay=0,preempt_youngest_first\n"
         "SelectType = select/cons_tres\n");
     struct slice parts =
         SLICE_LITERAL("PartitionName=owner PriorityTier=10 PreemptMode=OFF State=UP\n"
@@ -281,6 +282,9 @@ static void a_cluster_that_can_lend_is_told_from_one_that_cannot(void **state)
     assert_true(has_finding(&findings, SLURM_MUST, "suspends"));
     assert_true(has_finding(&findings, SLURM_MUST, "State=UP"));
     assert_true(has_finding(&findings, SLURM_ADVICE, "proctrack/cgroup"));
+    assert_true(
+        has_finding(&findings, SLURM_ADVICE, "every 30 s (bf_interval), others within 3 s"));
+    assert_true(has_finding(&findings, SLURM_ADVICE, "preempt_youngest_first"));
     slurm_check_settings(&config, good, SLICE_LITERAL("PartitionName=owner\n"), &findings);
     assert_true(has_finding(&findings, SLURM_MUST, "there is no partition surplus"));
 }
