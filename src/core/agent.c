@@ -47,6 +47,7 @@ struct agent_core *agent_core_create(const struct protocol_rules *rules,
     vector_init(&core->usage, sizeof(struct usage_record), USAGE_WINDOW_MAX);
     vector_init(&core->sync_nodes, sizeof(struct sync_node), SITE_NODES_MAX);
     vector_init(&core->links, sizeof(struct sync_link), SYNC_LINKS_MAX);
+    agent_news_init(core);
     vector_init(&core->ops, sizeof(struct journal_op), STEP_OPS_MAX);
     vector_init(&core->outputs, sizeof(struct agent_output), STEP_OUTPUTS_MAX);
     vector_init(&core->dirty, sizeof(struct agent_attempt *), STEP_OPS_MAX);
@@ -75,6 +76,7 @@ void agent_core_destroy(struct agent_core *core)
     vector_deinit(&core->usage);
     vector_deinit(&core->sync_nodes);
     vector_deinit(&core->links);
+    agent_news_deinit(core);
     vector_deinit(&core->ops);
     vector_deinit(&core->outputs);
     vector_deinit(&core->dirty);
@@ -243,6 +245,15 @@ static void on_event(struct agent_core *core, const struct agent_event *event)
         break;
     case AGENT_ENGINE_NAMES:
         on_names(core, event->names.is_known, event->names.tokens, event->names.count);
+        break;
+    case AGENT_COPIED:
+        agent_on_copied(core, &event->copied.token);
+        break;
+    case AGENT_RECLAIMS:
+        agent_on_reclaims(core, event->reclaims.reclaims, event->reclaims.count);
+        break;
+    case AGENT_YIELD:
+        agent_attempt_yield(core, &event->yield.token, event->yield.grace);
         break;
     case AGENT_TICK:
     case AGENT_EVENT_KIND_COUNT_:

@@ -41,6 +41,8 @@ struct agent_settings {
 
 /* Acknowledged ends are kept for a restored server, the oldest go first. Together with the live
  * ones they fit into one inventory. */
+/* Reclaims that the server has not kept yet; beyond that the oldest go. */
+enum { AGENT_RECLAIMS_MAX = 4096 };
 enum { AGENT_RETAINED_MAX = 4096, AGENT_LIVE_MAX = SYNC_ATTEMPTS_MAX - AGENT_RETAINED_MAX };
 
 /* `site` and `settings` are copied. The seed must differ from start to start: request numbers and
@@ -69,6 +71,10 @@ enum agent_event_kind {
     AGENT_DRAIN,        /* the operator's local word: take nothing new; `flag` false: resume */
     AGENT_USAGE,        /* the answer to AGENT_READ_USAGE: records with seq > after, in order */
     AGENT_ENGINE_NAMES, /* the answer to AGENT_LIST_ENGINE */
+    AGENT_COPIED,       /* of an ended attempt: no further copy will come; told again after a
+                           restart */
+    AGENT_RECLAIMS,     /* what reclaims cost the site's owner; the same name again goes on it */
+    AGENT_YIELD,        /* the site's owner wants its place: ended with notice, as preempted */
     AGENT_EVENT_KIND_COUNT_
 };
 
@@ -131,6 +137,17 @@ struct agent_event {
             const struct usage_record *records;
             uint32_t count; /* less than USAGE_BATCH_MAX: there are no more */
         } usage;
+        struct {
+            struct attempt_token token;
+        } copied;
+        struct {
+            const struct reclaim *reclaims; /* each passes reclaim_check */
+            uint32_t count;
+        } reclaims;
+        struct {
+            struct attempt_token token;
+            struct span_ms grace;
+        } yield;
         struct {
             bool is_known; /* false: the engine did not answer; it will be asked again */
             const struct attempt_token *tokens;

@@ -498,6 +498,16 @@ void agent_attempt_revoke(struct agent_core *core, const struct sync_command *co
     }
 }
 
+void agent_attempt_yield(struct agent_core *core, const struct attempt_token *token,
+                         struct span_ms grace)
+{
+    const struct sync_command command = {
+        .token = *token, .reason = REVOKE_PREEMPTED, .grace = grace};
+    const struct agent_attempt *attempt = agent_attempt_find(core, token);
+    if (attempt != NULL && !agent_attempt_is_final(attempt))
+        agent_attempt_revoke(core, &command);
+}
+
 /* ---- after the end */
 
 void agent_attempt_ack(struct agent_core *core, const struct attempt_token *token)

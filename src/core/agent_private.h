@@ -114,15 +114,16 @@ struct agent_core {
     struct boot_ns sent_at;
     struct boot_ns sync_due; /* when the next request may leave though there is no news */
     uint32_t fails;
-    struct span_ms gap;        /* least time between requests now */
-    struct span_ms idle_gap;   /* grows while replies come at once and change nothing */
-    uint64_t inventory_seq;    /* first request that carried the wanted inventory; 0: none yet */
-    struct vector sync_nodes;  /* struct sync_node */
-    uint64_t nodes_seq;        /* first request that carried this capacity; 0: none yet */
-    bool is_nodes_news;        /* the server may not have it yet */
-    struct vector links;       /* struct sync_link, peers owned */
-    struct sync_settings told; /* by the server */
-    uint32_t report_from;      /* where the next report starts when not all fit */
+    struct span_ms gap;       /* least time between requests now */
+    struct span_ms idle_gap;  /* grows while replies come at once and change nothing */
+    uint64_t inventory_seq;   /* first request that carried the wanted inventory; 0: none yet */
+    struct vector sync_nodes; /* struct sync_node */
+    uint64_t nodes_seq;       /* first request that carried this capacity; 0: none yet */
+    bool is_nodes_news;       /* the server may not have it yet */
+    struct vector links;      /* struct sync_link, peers owned */
+    struct vector copied, reclaims; /* of agent_news.c */
+    struct sync_settings told;      /* by the server */
+    uint32_t report_from;           /* where the next report starts when not all fit */
 
     /* of the step under way */
     struct now now;
@@ -152,6 +153,9 @@ bool agent_attempt_is_rank_ended(const struct agent_attempt *attempt, uint32_t r
 void agent_attempt_start(struct agent_core *core, const struct sync_command *command,
                          struct boot_ns anchor);
 void agent_attempt_revoke(struct agent_core *core, const struct sync_command *command);
+/* The owner's word: the attempt ends as preempted. An unknown or ended one is left alone. */
+void agent_attempt_yield(struct agent_core *core, const struct attempt_token *token,
+                         struct span_ms grace);
 /* The engine holds something that this journal does not know: it is ended. */
 void agent_attempt_found(struct agent_core *core, const struct attempt_token *token);
 void agent_attempt_ack(struct agent_core *core, const struct attempt_token *token);
@@ -190,6 +194,15 @@ void agent_on_sync_failed(struct agent_core *core);
 void agent_sync_tick(struct agent_core *core);
 struct boot_ns agent_sync_due(const struct agent_core *core);
 struct span_ms agent_gate_limit(const struct agent_core *core);
+
+/* ---- agent_news.c */
+void agent_news_init(struct agent_core *core);
+void agent_news_deinit(struct agent_core *core);
+void agent_on_copied(struct agent_core *core, const struct attempt_token *token);
+void agent_on_reclaims(struct agent_core *core, const struct reclaim *reclaims, uint32_t count);
+/* Into the request, whose number is set. */
+void agent_news_tell(struct agent_core *core, struct sync_request *request);
+void agent_news_answered(struct agent_core *core, uint64_t request_seq);
 
 static inline bool agent_is_due(const struct agent_core *core, struct boot_ns at)
 {

@@ -82,6 +82,7 @@ static void send_request(struct agent_core *core)
     };
     report_attempts(core, &request);
     agent_usage_next(core, &request.usage, &request.usage_count);
+    agent_news_tell(core, &request);
     if (core->is_nodes_news) {
         request.nodes = core->sync_nodes.data;
         request.node_count = (uint32_t)core->sync_nodes.len;
@@ -250,6 +251,8 @@ void agent_on_reply(struct agent_core *core, struct slice bytes)
         agent_usage_acked(core, reply.usage_acked);
         for (uint32_t i = 0; i < reply.acked_count; i++)
             agent_attempt_ack(core, &reply.acked[i]);
+        if (!reply.want_inventory) /* else it may be a challenge, and nothing was kept */
+            agent_news_answered(core, reply.request_seq);
         take_commands(core, &reply, sent_at);
         take_renewals(core, &reply, sent_at);
         schedule_next(core);

@@ -265,6 +265,8 @@ struct server_counts server_core_counts(const struct server_core *core)
         .sites = (uint32_t)idmap_count(&core->sites),
         .sites_lost = core->sites_lost,
         .db_epoch = core->db_epoch,
+        .reclaims = core->reclaims,
+        .reclaim_breaches = core->reclaim_breaches,
         .is_reconciling = core->unreconciled > 0,
     };
 }

@@ -210,6 +210,7 @@ struct server_counts {
     uint32_t jobs_pending, jobs_active, attempts_offered, attempts_running, attempts_unknown, sites,
         sites_lost;
     uint64_t db_epoch;
+    uint64_t reclaims, reclaim_breaches; /* told since this process began */
     bool is_reconciling;
 };
 struct server_counts server_core_counts(const struct server_core *core);

@@ -343,6 +343,16 @@ static enum err intern(struct server_core *core, struct slice text, struct slice
     return err;
 }
 
+void job_copied(struct server_core *core, struct server_job *job, struct now now)
+{
+    if (!job->is_copying)
+        return;
+    job->is_copying = false;
+    job->retry_at = BOOT_LONG_AGO;
+    if (job->row.state == JOB_PENDING && !job->is_gated && !job->is_queued)
+        job_enqueue(core, job, now);
+}
+
 enum err job_checkpoint_set(struct server_core *core, struct server_job *job,
                             const struct artifact_row *row, struct site_id site, struct now now)
 {
@@ -363,14 +373,10 @@ enum err job_checkpoint_set(struct server_core *core, struct server_job *job,
                                                   .world_size = row->world_size,
                                                   .site = site,
                                                   .jurisdiction = jurisdiction};
-    bool has_waited = job->is_copying && job->row.state == JOB_PENDING && !job->is_gated;
-    job->is_copying = false;
-    if (job->is_queued)
+    if (job->is_queued) {
         job_dequeue(core, job);
-    else if (!has_waited)
-        return ERR_OK;
-    if (has_waited)
-        job->retry_at = BOOT_LONG_AGO;
-    job_enqueue(core, job, now);
+        job_enqueue(core, job, now);
+    }
+    job_copied(core, job, now);
     return ERR_OK;
 }

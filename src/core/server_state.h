@@ -44,7 +44,10 @@ enum {
     SERVER_RETRY_MIN_MS = 1000, /* rest after the second failure of the infrastructure; doubles */
     SERVER_RETRY_MAX_MS = 30000,
     SERVER_AVOID_MS = 60000,
-    SERVER_COPY_WAIT_MS = 30000, /* for the last checkpoint of an attempt that was taken away */
+    /* For the last checkpoint of an attempt that was taken away, until its site says that none
+     * will come. */
+    SERVER_COPY_WAIT_MS = 30000,
+    SERVER_RECLAIMS_KNOWN = 64,        /* of a site, lately */
     SERVER_REPLY_ORDERS_MAX = 4 << 20, /* bytes of orders in one reply */
     SERVER_BODY_MAX = 4 << 20,         /* of one JSON answer */
     SERVER_EFFECTS_MAX = 256 << 20,
@@ -180,6 +183,12 @@ struct server_site {
     uint64_t cpu_milli_seen, mem_bytes_seen, devices_seen;
     struct sync_node *nodes_seen; /* value.node_count of them; NULL: nothing measured yet */
 
+    struct server_reclaim {
+        uint64_t hash; /* of the name; 0: free */
+        bool is_closed, is_breach;
+    } reclaims[SERVER_RECLAIMS_KNOWN]; /* told of already */
+    uint32_t reclaim_next;
+
     struct usage_record *late_usage; /* only under a broken rule; see server_usage.c */
     uint32_t late_usage_count;
 };
@@ -229,6 +238,7 @@ struct server_core {
 
     uint32_t attempt_counts[ATTEMPT_STATE_COUNT_];
     uint32_t jobs_pending, jobs_active, sites_lost;
+    uint64_t reclaims, reclaim_breaches;
 
     struct vector jurisdictions; /* char *: interned */
     struct strmap links;         /* \"a|b\" -> struct server_link */
@@ -328,6 +338,8 @@ bool job_is_gated(const struct server_core *core, const struct server_job *job, 
 /* An older one than it has is ignored. A queued job is queued anew. */
 enum err job_checkpoint_set(struct server_core *core, struct server_job *job,
                             const struct artifact_row *row, struct site_id site, struct now now);
+/* No further copy of its ended attempt will come: it goes on at once. */
+void job_copied(struct server_core *core, struct server_job *job, struct now now);
 
 /* ---- server_submit.c */
 void server_submit(struct step *step);
@@ -418,6 +430,10 @@ void gate_release(struct step *step); /* a slice of those whose gate is open */
 /* ---- server_usage.c */
 void site_usage(struct step *step, struct server_site *site, const struct sync_request *request);
 void server_usage_conflict(struct step *step);
+
+/* ---- server_reclaim.c */
+void site_reclaims(struct step *step, struct server_site *site, const struct sync_request *request);
+void site_copied(struct step *step, const struct sync_request *request);
 
 /* ---- server_doc.c: documents; server_noun.c: what each kind means */
 struct server_doc *doc_find(const struct server_core *core, enum doc_kind kind, struct slice id);

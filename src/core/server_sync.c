@@ -137,6 +137,8 @@ void server_sync(struct step *step)
     site->is_report_partial = request->attempt_count == SYNC_ATTEMPTS_MAX;
     site_contact(step, site);
     site_reports(step, site, request);
+    site_copied(step, request);
+    site_reclaims(step, site, request);
     site_usage(step, site, request);
     site_observe(core, site, request->nodes, request->node_count);
     site_links(step, site, request);

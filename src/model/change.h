@@ -13,6 +13,7 @@
 #define LQ_MODEL_CHANGE_H
 
 #include "model/attempt.h"
+#include "model/reclaim.h"
 #include "model/usage.h"
 
 /* Nouns of low rate (regions, sites, tenants, users, tokens, roles, datasets, links, policies,
@@ -110,6 +111,7 @@ enum change_kind {
     CHANGE_AUDIT_APPEND,
     CHANGE_EVENT_APPEND,
     CHANGE_IDEMPOTENCY_INSERT,
+    CHANGE_RECLAIM_PUT, /* (site, name): inserts; one that is open is brought up to date */
     CHANGE_KIND_COUNT_
 };
 
@@ -153,6 +155,10 @@ struct change_op {
             struct slice response;
             struct wall_us expires_at;
         } idempotency;
+        struct {
+            struct site_id site;
+            struct reclaim value;
+        } reclaim;
     };
 };
 

@@ -74,6 +74,10 @@ void api_metrics(struct request *request)
               counts.attempts_unknown);
         gauge(&out, "sites", "sites that have joined", "gauge", counts.sites);
         gauge(&out, "sites_lost", "sites out of contact", "gauge", counts.sites_lost);
+        gauge(&out, "reclaims_total", "times that owners got back nodes that pool work held",
+              "counter", counts.reclaims);
+        gauge(&out, "reclaim_breaches_total", "times that this took longer than was promised",
+              "counter", counts.reclaim_breaches);
         gauge(&out, "db_epoch", "epoch of the database", "gauge", counts.db_epoch);
     }
     gauge(&out, "core_steps_total", "events handled", "counter", stats.steps);

@@ -192,6 +192,93 @@ void api_usage_records(struct request *request)
     request_query_store(request, &query, on_records);
 }
 
+/* ---- reclaims */
+
+static bool may_see_site(struct request *request, const struct site *site)
+{
+    struct subject subject = {0};
+    if (site != NULL)
+        subject.operator_name = site->operator_name;
+    return request_may(request, PERM_USAGE_READ, &subject);
+}
+
+static void put_reclaim(struct json_writer *writer, const struct store_reclaim *row,
+                        const struct site *site)
+{
+    json_begin_object(writer);
+    json_put_id(writer, "site_id", row->site.id, ID_PREFIX_SITE);
+    if (site != NULL)
+        json_put_string(writer, "site", site->name);
+    row_put_reclaim(&row->value, writer);
+    json_end_object(writer);
+}
+
+static void on_reclaims(struct request *request, const struct store_answer *answer)
+{
+    struct buffer out;
+    struct json_writer writer;
+    list_begin(&out, &writer);
+    for (size_t i = 0; i < answer->count; i++) {
+        const struct site *site =
+            directory_site_by_id(request->server->directory, answer->reclaims[i].site);
+        if (may_see_site(request, site))
+            put_reclaim(&writer, &answer->reclaims[i], site);
+    }
+    json_end_array(&writer);
+    json_key(&writer, "next");
+    if (answer->has_more && answer->count > 0) {
+        const struct store_reclaim *last = &answer->reclaims[answer->count - 1];
+        char site[ID_TEXT_MAX];
+        id_format(last->site.id, ID_PREFIX_SITE, site);
+        json_text(&writer,
+                  arena_printf(request_arena(request), "%lld.%s.%.*s", (long long)last->value.at.us,
+                               site, SLICE_ARG(last->value.name)));
+    } else {
+        json_null(&writer);
+    }
+    finish(request, &writer, &out);
+}
+
+static bool reclaim_cursor(struct slice cursor, struct store_query *query)
+{
+    struct slice at, rest, site, name;
+    uint64_t us;
+    if (!slice_cut(cursor, '.', &at, &rest) || !slice_cut(rest, '.', &site, &name) ||
+        slice_parse_u64(at, &us) != ERR_OK || us > INT64_MAX ||
+        id_parse(site, ID_PREFIX_SITE, &query->reclaim_list.before_site.id) != ERR_OK)
+        return false;
+    query->reclaim_list.has_cursor = true;
+    query->reclaim_list.before_at.us = (int64_t)us;
+    query->reclaim_list.before_name = name;
+    return true;
+}
+
+void api_reclaims(struct request *request)
+{
+    static const char *const KNOWN[] = {"site", "limit", "cursor"};
+    struct store_query query = {.kind = STORE_RECLAIM_LIST};
+    struct slice name = request_query(request, "site"), cursor = request_query(request, "cursor");
+    uint64_t limit = PAGE_DEFAULT;
+    if (!request_query_known(request, KNOWN, 3) ||
+        !request_query_u64(request, "limit", 1, STORE_PAGE_MAX, &limit))
+        return;
+    if (name.len > 0) {
+        const struct site *site = directory_site(request->server->directory, name);
+        if (site == NULL || !may_see_site(request, site)) {
+            request_problem(request, 404, "not_found", "there is no site \"%.*s\" of yours",
+                            SLICE_ARG(name));
+            return;
+        }
+        query.reclaim_list.site = site->id;
+    }
+    if (cursor.len > 0 && !reclaim_cursor(cursor, &query)) {
+        request_problem(request, 400, "invalid", "the cursor is not one that this server gave");
+        return;
+    }
+    query.reclaim_list.limit = (uint32_t)limit;
+    request_query_store(request, &query, on_reclaims);
+}
+
 static void on_audit(struct request *request, const struct store_answer *answer)
 {
     struct buffer out;

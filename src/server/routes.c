@@ -98,6 +98,8 @@ const struct route ROUTES[] = {
     {"GET", "/v1/usage", PERM_USAGE_READ, OWN_LIST, 0, api_usage_sum,
      "usage summed by tenant, site, job or day"},
     {"GET", "/v1/usage/records", PERM_USAGE_READ, OWN_LIST, 0, api_usage_records, "usage records"},
+    {"GET", "/v1/reclaims", PERM_USAGE_READ, OWN_LIST, 0, api_reclaims,
+     "what owners waited for their machines, newest first"},
     {"GET", "/v1/audit", PERM_AUDIT_READ, OWN_NETWORK, 0, api_audit_list,
      "the hash-chained record of changes"},
     {"GET", "/v1/events", PERM_EVENT_READ, OWN_LIST, 0, api_events, "what happens, as it happens"},

@@ -456,4 +456,5 @@ void agent_boot(struct world *world, struct site_sim *site)
     const struct agent_event event = {.kind = AGENT_BOOT};
     agent_step(world, site, &event);
     agent_capacity(world, site);
+    owner_tells(world, site);
 }

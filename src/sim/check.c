@@ -355,6 +355,9 @@ void shadow_apply(struct world *world, struct shadow *shadow, bool is_primary,
             world_trace(world, "DOC %.*s version %llu: %.*s", SLICE_ARG(op->doc.doc.id),
                         (unsigned long long)op->doc.doc.version, SLICE_ARG(op->doc.doc.body));
             break;
+        case CHANGE_RECLAIM_PUT:
+            shadow_reclaim(world, shadow, op);
+            break;
         case CHANGE_DOC_DELETE:
         case CHANGE_IDEMPOTENCY_INSERT:
         case CHANGE_KIND_COUNT_:

@@ -24,7 +24,7 @@ bool check_is_settled(const struct world *world)
     for (uint32_t i = 0; i < world->request_count; i++)
         if (!world->requests[i].is_done)
             return false;
-    return true;
+    return owners_are_heard(world);
 }
 
 static void trace_explanation(struct world *world, const struct server_sim *server,
@@ -68,6 +68,8 @@ void check_unsettled(struct world *world)
             world_violate(world, "usage of journal %u stays at %llu of %zu", i,
                           (unsigned long long)server->shadow.streams[i].watermark,
                           world->journals[i].records.len);
+    if (!owners_are_heard(world))
+        world_violate(world, "a reclaim never came to be kept");
     world_violate(world, "the world does not settle");
 }
 
@@ -125,6 +127,26 @@ static void check_usage(struct world *world, struct server_sim *server, struct a
     }
 }
 
+/* Each once, and as it was told. */
+static void check_reclaims(struct world *world, struct server_sim *server, struct arena *arena)
+{
+    const struct store_query query = {.kind = STORE_RECLAIM_LIST,
+                                      .reclaim_list = {.limit = STORE_PAGE_MAX}};
+    struct store_answer answer;
+    uint32_t kept = 0, told = 0;
+    if (store_db_query(server->store, &query, arena, &answer, NULL) != ERR_OK) {
+        world_violate(world, "the reclaims cannot be read");
+        return;
+    }
+    for (uint32_t i = 0; i < world->site_count; i++) {
+        told += world->sites[i].is_destroyed ? 0 : world->sites[i].reclaims;
+        for (size_t j = 0; j < answer.count && !world->sites[i].is_destroyed; j++)
+            kept += id_is_equal(answer.reclaims[j].site.id, world->sites[i].value.id.id);
+    }
+    if (kept != told)
+        world_violate(world, "owners took %u places back, the store has %u", told, kept);
+}
+
 static void check_audit(struct world *world, struct server_sim *server, struct arena *arena)
 {
     struct store_query query = {.kind = STORE_AUDIT_LIST, .audit_list = {.limit = 1000}};
@@ -161,6 +183,7 @@ void check_end(struct world *world)
     check_jobs(world, server, &arena);
     check_usage(world, server, &arena);
     check_audit(world, server, &arena);
+    check_reclaims(world, server, &arena);
     if (store_db_meta(server->store, &meta) != ERR_OK || meta.quarantined != 0)
         world_violate(world, "usage records are in quarantine");
     arena_deinit(&arena);

@@ -98,6 +98,7 @@ void faults_plan(struct world *world)
     if (pick_chance(random, 12))
         fault_plan_one(world, FAULT_SITE_DESTROYED, pick_between(random, 10 * SECOND, 70 * SECOND));
     world_at(world, HEAL_AT, EV_HEAL, 0);
+    owners_plan(world);
 }
 
 void fault_end_later(struct world *world, enum fault_kind kind, uint32_t target, uint32_t rank,
@@ -525,6 +526,7 @@ void world_heal(struct world *world)
         site->must_die_after_go = false;
         site->disk->off_after = site->disk->fail_ppm = 0;
         site->disk->is_full = false;
+        owner_tells(world, site); /* a restored database may have forgotten it */
     }
     operator_signs(world); /* a restored database may have forgotten it */
 }

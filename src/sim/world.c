@@ -34,6 +34,7 @@ static const char *const EVENT_NAMES[EV_KIND_COUNT_] = {
     [EV_PROGRAM_DEAD] = "program.dead",
     [EV_ARTIFACT] = "artifact",
     [EV_SUBMIT] = "submit",
+    [EV_OWNER] = "owner",
     [EV_FAULT] = "fault",
     [EV_FAULT_ENDS] = "fault.ends",
     [EV_HEAL] = "heal",
@@ -297,6 +298,9 @@ static void dispatch(struct world *world, struct sim_event *event)
     case EV_SUBMIT:
         client_submit(world, event->number);
         break;
+    case EV_OWNER:
+        owner_wants(world, &world->sites[event->target]);
+        break;
     case EV_FAULT:
         fault_happens(world, (enum fault_kind)event->number);
         break;
@@ -455,6 +459,7 @@ static bool world_begin(struct world *world, uint64_t seed, int plant)
     random_init(&world->random, hash_u64(seed, 1));
     random_init(&world->net_random, hash_u64(seed, 2));
     random_init(&world->plan_random, hash_u64(seed, 3));
+    random_init(&world->owner_random, hash_u64(seed, 5));
     disks_reset(world->disks, hash_u64(seed, 4));
     world->broken = PROTOCOL_RULES_ALL;
     if (plant >= 0)

@@ -25,6 +25,7 @@
 
 enum {
     SITES_MAX = 5,
+    RECLAIMS_MAX = 32,
     NODES_MAX = 4,   /* of a site */
     SERVERS_MAX = 2, /* the second is the one that a backup is restored on */
     JOBS_MAX = 96,
@@ -111,6 +112,7 @@ enum event_kind {
     EV_PROGRAM_DEAD,
     EV_ARTIFACT,
     EV_SUBMIT,
+    EV_OWNER, /* a site's owner wants a place back */
     EV_FAULT,
     EV_FAULT_ENDS,
     EV_HEAL,
@@ -164,6 +166,7 @@ struct shadow { /* one server's database */
     uint32_t job_count;
     struct shadow_job jobs[JOBS_MAX];
     struct shadow_stream streams[JOURNALS_MAX];
+    uint32_t reclaims[SITES_MAX]; /* a bit each */
 };
 
 /* One journal that ever was, by order of appearance. */
@@ -245,6 +248,7 @@ struct site_sim {
     uint32_t node_count;
     bool is_destroyed;
     bool was_told_destroyed;
+    uint32_t reclaims;           /* by its owner, RECLAIMS_MAX at most */
     uint32_t cuts_up, cuts_down; /* to and from the server, nested */
     uint32_t engine_timeouts, engine_doubles, engine_lates;
     uint32_t journal_log; /* index of the present journal; JOURNALS_MAX: not known yet */
@@ -324,7 +328,8 @@ struct world {
     struct random random; /* the world's own choices */
     struct random net_random;
     struct random plan_random; /* what programs do */
-    int64_t now;               /* true time */
+    struct random owner_random;
+    int64_t now; /* true time */
     struct heap queue;
     struct vector pool; /* struct sim_event */
     uint32_t pool_free; /* index + 1 */
@@ -466,6 +471,15 @@ void fault_end_later(struct world *world, enum fault_kind kind, uint32_t target,
 struct site_sim *fault_pick_site(struct world *world); /* NULL: it is destroyed */
 /* Numbers of EV_FAULT beyond the kinds. */
 enum { STEP_BACKUP = FAULT_KIND_COUNT_, STEP_SIGN };
+
+/* ---- owners.c: they take places back; what it cost them must be told */
+void owners_plan(struct world *world);
+void owner_wants(struct world *world, struct site_sim *site);
+/* All that the engine remembers, as after a restart. */
+void owner_tells(struct world *world, struct site_sim *site);
+void shadow_reclaim(struct world *world, struct shadow *shadow, const struct change_op *op);
+/* Every reclaim of a site that stands is in the database. */
+bool owners_are_heard(const struct world *world);
 
 /* ---- operators.c: each false when there is nobody or nothing to do it to */
 void operator_signs(struct world *world); /* that the destroyed sites are gone */

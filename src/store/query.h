@@ -44,6 +44,7 @@ enum store_query_kind {
     STORE_CHECKPOINT_NEWEST, /* of a job: highest step that is not stale */
     STORE_IDEMPOTENCY_GET,
     STORE_WATERMARK_LIST,
+    STORE_RECLAIM_LIST, /* newest first */
     STORE_QUERY_KIND_COUNT_
 };
 
@@ -137,6 +138,14 @@ struct store_query {
             struct slice scope, key;
             struct wall_us now;
         } idempotency_get;
+        struct {
+            struct site_id site; /* none: all sites */
+            bool has_cursor;     /* the last row seen */
+            struct site_id before_site;
+            struct wall_us before_at;
+            struct slice before_name;
+            uint32_t limit;
+        } reclaim_list;
     };
 };
 
@@ -172,6 +181,10 @@ struct store_watermark {
     struct journal_id journal;
     uint64_t seq;
 };
+struct store_reclaim {
+    struct site_id site;
+    struct reclaim value;
+};
 struct store_idempotency {
     struct hash256 request;
     uint32_t status;
@@ -202,6 +215,7 @@ struct store_answer {
         const struct artifact_row *artifacts; /* empty manifest unless asked for */
         struct store_idempotency idempotency;
         const struct store_watermark *watermarks;
+        const struct store_reclaim *reclaims;
     };
     /* Where a page goes on when it ended early (STORE_SCAN_MAX) or is full. */
     union {

@@ -134,6 +134,8 @@ static enum err copy_query(struct arena *arena, struct store_query *query)
         return err ? err : copy_slice(arena, &query->doc_list.after);
     case STORE_ARTIFACT_LIST:
         return copy_tenants(arena, &query->artifact_list.tenants);
+    case STORE_RECLAIM_LIST:
+        return copy_slice(arena, &query->reclaim_list.before_name);
     case STORE_IDEMPOTENCY_GET:
         err = copy_slice(arena, &query->idempotency_get.scope);
         return err ? err : copy_slice(arena, &query->idempotency_get.key);

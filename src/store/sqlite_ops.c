@@ -223,6 +223,25 @@ static enum err insert_idempotency(struct sqlite_store *store, const struct chan
     return run_expecting(store, statement, fault);
 }
 
+/* One that is closed stays as it is: nothing changed is no conflict. */
+static enum err put_reclaim(struct sqlite_store *store, const struct change_op *op,
+                            struct fault *fault)
+{
+    const struct reclaim *reclaim = &op->reclaim.value;
+    sqlite3_stmt *statement = sql_use(&store->sql, SQL_RECLAIM_PUT);
+    if (!statement)
+        return sql_error_last(&store->sql, fault);
+    sql_bind_id(statement, 1, &op->reclaim.site.id);
+    sql_bind_text(statement, 2, reclaim->name);
+    sql_bind_i64(statement, 3, reclaim->at.us);
+    sql_bind_i64(statement, 4, reclaim->wait.ms);
+    sql_bind_i64(statement, 5, reclaim->held.ms);
+    sql_bind_i64(statement, 6, reclaim->promise.ms);
+    sql_bind_u64(statement, 7, reclaim->attempts);
+    sql_bind_u64(statement, 8, reclaim->is_open);
+    return sql_run(&store->sql, statement, NULL, fault);
+}
+
 enum err sqlite_op_apply(struct sqlite_store *store, const struct change_op *op, struct wall_us now,
                          struct change_result *result, struct fault *fault)
 {
@@ -257,6 +276,8 @@ enum err sqlite_op_apply(struct sqlite_store *store, const struct change_op *op,
         return append_event(store, &op->event, fault);
     case CHANGE_IDEMPOTENCY_INSERT:
         return insert_idempotency(store, op, now, fault);
+    case CHANGE_RECLAIM_PUT:
+        return put_reclaim(store, op, fault);
     case CHANGE_KIND_COUNT_:
         break;
     }

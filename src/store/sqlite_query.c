@@ -79,6 +79,50 @@ static enum err list_watermarks(struct sqlite_store *store, const struct store_q
     return err;
 }
 
+/* ---- reclaims ---- */
+
+static enum err take_reclaim(struct page *page, sqlite3_stmt *row, size_t index, bool *out_skip,
+                             struct fault *fault)
+{
+    (void)out_skip, (void)fault;
+    struct store_reclaim *kept = (struct store_reclaim *)page->rows + index;
+    *kept = (struct store_reclaim){.site = {sql_id(row, 0)},
+                                   .value = {.at = {sqlite3_column_int64(row, 2)},
+                                             .wait = {sqlite3_column_int64(row, 3)},
+                                             .held = {sqlite3_column_int64(row, 4)},
+                                             .promise = {sqlite3_column_int64(row, 5)},
+                                             .attempts = sql_u32(row, 6),
+                                             .is_open = sql_u32(row, 7) != 0}};
+    return page_keep(page->arena, sql_text(row, 1), &kept->value.name);
+}
+
+static enum err list_reclaims(struct sqlite_store *store, const struct store_query *query,
+                              struct arena *arena, struct store_answer *out, struct fault *fault)
+{
+    enum err err = page_check_limit(query->reclaim_list.limit, fault);
+    if (err)
+        return err;
+    bool is_one = !id_is_none(query->reclaim_list.site.id);
+    struct page page = {
+        .store = store, .arena = arena, .limit = query->reclaim_list.limit, .take = take_reclaim};
+    page.rows = arena_array(arena, page.limit, sizeof(struct store_reclaim));
+    sqlite3_stmt *statement =
+        sql_use(&store->sql, is_one ? SQL_RECLAIMS_OF_SITE : SQL_RECLAIMS_ALL);
+    if (!page.rows || !statement)
+        return statement ? ERR_LIMIT : sql_error_last(&store->sql, fault);
+    bool has_cursor = query->reclaim_list.has_cursor;
+    page_bind_key(statement, 1,
+                  is_one ? &query->reclaim_list.site.id : &query->reclaim_list.before_site.id);
+    sql_bind_i64(statement, 2, has_cursor ? query->reclaim_list.before_at.us : INT64_MAX);
+    sql_bind_text(statement, 3, query->reclaim_list.before_name);
+    sql_bind_u64(statement, 4, (uint64_t)page.limit + 1);
+    err = page_fill(&page, statement, fault);
+    out->reclaims = page.rows;
+    out->count = page.count;
+    out->has_more = page.has_more;
+    return err;
+}
+
 /* ---- attempts ---- */
 
 static enum err take_attempt(struct page *page, sqlite3_stmt *row, size_t index, bool *out_skip,
@@ -319,6 +363,7 @@ static query_fn *const QUERIES[STORE_QUERY_KIND_COUNT_] = {
     [STORE_CHECKPOINT_NEWEST] = get_artifact,
     [STORE_IDEMPOTENCY_GET] = get_idempotency,
     [STORE_WATERMARK_LIST] = list_watermarks,
+    [STORE_RECLAIM_LIST] = list_reclaims,
 };
 
 enum err sqlite_store_query(struct store_db *db, const struct store_query *query,

@@ -75,8 +75,16 @@ static const char SCHEMA_1[] =
     " PRIMARY KEY(scope, key)) WITHOUT ROWID;"
     "CREATE INDEX idempotency_by_end ON idempotency(expires_at);";
 
+static const char SCHEMA_2[] =
+    "CREATE TABLE reclaim("
+    " site BLOB, name TEXT, at INTEGER, wait_ms INTEGER, held_ms INTEGER, promise_ms INTEGER,"
+    " attempts INTEGER, is_open INTEGER, PRIMARY KEY(site, name)) WITHOUT ROWID;"
+    "CREATE INDEX reclaim_by_site ON reclaim(site, at, name);"
+    "CREATE INDEX reclaim_by_time ON reclaim(at, site, name);";
+
 static const struct sql_migration MIGRATIONS[] = {
     {.version = 1, .name = "first", .text = SCHEMA_1},
+    {.version = 2, .name = "reclaims", .text = SCHEMA_2},
 };
 _Static_assert(sizeof MIGRATIONS / sizeof MIGRATIONS[0] == STORE_SCHEMA_VERSION,
                "a migration for every version");
@@ -96,6 +104,8 @@ const struct sql_schema SQLITE_STORE_SCHEMA = {
     "usage.tenant,site,usage.job,measured_at,wall,cpu,cpu_held,accel,mem,gate_wait,kill_wait"
 #define AUDIT_ROW "seq,at,actor,tenant,action,subject,detail,previous,hash"
 #define DOC_ROW "kind,id,parent,version,changed_at,body"
+
+#define RECLAIM_ROW "site,name,at,wait_ms,held_ms,promise_ms,attempts,is_open"
 
 #define JOB_SET                                                                                    \
     "cancel=?2,attempt=?3,epoch=?4,program_failures=?5,infra_failures=?6,last_site=?7,"            \
@@ -224,4 +234,15 @@ const char *const SQLITE_STORE_TEXTS[SQLITE_STATEMENT_COUNT_] = {
                               " ORDER BY step DESC,id DESC LIMIT 1",
     [SQL_IDEMPOTENCY_GET] = "SELECT request,status,response,expires_at FROM idempotency"
                             " WHERE scope=?1 AND key=?2 AND expires_at>?3",
+
+    [SQL_RECLAIM_PUT] =
+        "INSERT INTO reclaim(" RECLAIM_ROW ") VALUES(?1,?2,?3,?4,?5,?6,?7,?8)"
+        " ON CONFLICT DO UPDATE SET wait_ms=?4,held_ms=?5,promise_ms=?6,attempts=?7,is_open=?8"
+        " WHERE is_open=1",
+    [SQL_RECLAIMS_OF_SITE] = "SELECT " RECLAIM_ROW " FROM reclaim INDEXED BY reclaim_by_site"
+                             " WHERE site=?1 AND (at,name)<(?2,?3)"
+                             " ORDER BY at DESC,name DESC LIMIT ?4",
+    [SQL_RECLAIMS_ALL] = "SELECT " RECLAIM_ROW " FROM reclaim INDEXED BY reclaim_by_time"
+                         " WHERE (at,site,name)<(?2,?1,?3)"
+                         " ORDER BY at DESC,site DESC,name DESC LIMIT ?4",
 };

@@ -1,4 +1,4 @@
-/* Rows of high rate as the API shows them: job, attempt, usage, audit, event, artifact.
+/* Rows of high rate as the API shows them: job, attempt, usage, audit, event, artifact, reclaim.
  *
  * row_put_X writes the members into an object that the caller has opened (and may add to);
  * row_encode_X the whole object. Decoders are for clients, tests and tools: they ignore members
@@ -22,6 +22,9 @@ void row_put_event(const struct event_record *record,
                    struct json_writer *writer); /* so does `body` */
 void row_put_artifact(const struct artifact_row *row,
                       struct json_writer *writer); /* and `manifest` */
+
+/* Without its site. */
+void row_put_reclaim(const struct reclaim *reclaim, struct json_writer *writer);
 
 void row_encode_job(const struct job_row *row, struct json_writer *writer);
 void row_encode_attempt(const struct attempt_row *row, struct json_writer *writer);

@@ -1,4 +1,4 @@
-/* Audit records, events and artifacts, as the API shows them. */
+/* Audit records, events, artifacts and reclaims, as the API shows them. */
 #include "base/hex.h"
 #include "model/words.h"
 #include "wire/doc.h"
@@ -146,6 +146,18 @@ enum err row_decode_artifact(struct json_value value, struct arena *arena, struc
     if (reader.err == ERR_OK)
         *out = row;
     return reader.err;
+}
+
+void row_put_reclaim(const struct reclaim *reclaim, struct json_writer *writer)
+{
+    json_put_string(writer, "name", reclaim->name);
+    json_put_wall(writer, "at", reclaim->at);
+    json_put_i64(writer, "wait_ms", reclaim->wait.ms);
+    json_put_i64(writer, "held_ms", reclaim->held.ms);
+    json_put_i64(writer, "promise_ms", reclaim->promise.ms);
+    json_put_u64(writer, "attempts", reclaim->attempts);
+    json_put_bool(writer, "is_open", reclaim->is_open);
+    json_put_bool(writer, "is_breach", reclaim_is_breach(reclaim));
 }
 
 void row_encode_audit(const struct audit_record *record, struct json_writer *writer)

@@ -16,6 +16,7 @@
 #include "model/attempt.h"
 #include "model/capacity.h"
 #include "model/journal_change.h"
+#include "model/reclaim.h"
 #include "model/site.h"
 #include "model/usage.h"
 
@@ -28,6 +29,8 @@ enum {
     SYNC_ATTEMPTS_MAX = 8192, /* reports in one request; the rest follows in the next */
     SYNC_COMMANDS_MAX = 1024,
     SYNC_LINKS_MAX = 256,
+    SYNC_COPIED_MAX = 1024,
+    SYNC_RECLAIMS_MAX = 256,
 };
 
 struct sync_attempt { /* one line of the agent's report */
@@ -68,6 +71,12 @@ struct sync_request {
     uint32_t usage_count;
     const struct sync_link *links;
     uint32_t link_count;
+    /* Ended, and no further copy of theirs will come: the last checkpoint is with the server, or
+     * there is none. Told until a request that said so was answered. */
+    const struct attempt_token *copied;
+    uint32_t copied_count;
+    const struct reclaim *reclaims; /* told in the same way */
+    uint32_t reclaim_count;
 };
 
 enum sync_command_kind { SYNC_START, SYNC_REVOKE };

@@ -200,7 +200,62 @@ static enum err link_get(struct json_value value, struct arena *arena, struct sy
     return fields.err;
 }
 
+/* ---- reclaims */
+
+static void reclaim_put(struct json_writer *writer, const struct reclaim *reclaim)
+{
+    json_begin_object(writer);
+    json_put_string(writer, "name", reclaim->name);
+    json_put_i64(writer, "at_us", reclaim->at.us);
+    span_put(writer, "wait_ms", reclaim->wait);
+    span_put(writer, "held_ms", reclaim->held);
+    span_put(writer, "promise_ms", reclaim->promise);
+    json_put_u64(writer, "attempts", reclaim->attempts);
+    if (reclaim->is_open)
+        json_put_bool(writer, "open", true);
+    json_end_object(writer);
+}
+
+static enum err reclaim_get(struct json_value value, struct arena *arena, struct reclaim *out,
+                            struct fault *fault)
+{
+    struct fields fields;
+    struct reclaim reclaim = {0};
+
+    fields_begin(&fields, value, arena, fault);
+    fields_string(&fields, "name", RECLAIM_NAME_MAX, &reclaim.name);
+    fields_opt_i64(&fields, "at_us", INT64_MIN, &reclaim.at.us);
+    fields_opt_span(&fields, "wait_ms", 0, &reclaim.wait);
+    fields_opt_span(&fields, "held_ms", 0, &reclaim.held);
+    fields_opt_span(&fields, "promise_ms", 0, &reclaim.promise);
+    fields_opt_u32(&fields, "attempts", UINT32_MAX, &reclaim.attempts);
+    fields_opt_bool(&fields, "open", &reclaim.is_open);
+    if (fields.err != ERR_OK)
+        return fields.err;
+    *out = reclaim;
+    return reclaim_check(&reclaim, fault);
+}
+
 /* ---- the whole */
+
+/* What is told until a request with it was answered. */
+static void news_put(struct json_writer *writer, const struct sync_request *request)
+{
+    if (request->copied_count != 0) {
+        json_key(writer, "copied");
+        json_begin_array(writer);
+        for (uint32_t i = 0; i < request->copied_count; i++)
+            token_write(writer, &request->copied[i]);
+        json_end_array(writer);
+    }
+    if (request->reclaim_count != 0) {
+        json_key(writer, "reclaims");
+        json_begin_array(writer);
+        for (uint32_t i = 0; i < request->reclaim_count; i++)
+            reclaim_put(writer, &request->reclaims[i]);
+        json_end_array(writer);
+    }
+}
 
 static void lists_put(struct json_writer *writer, const struct sync_request *request)
 {
@@ -252,6 +307,7 @@ enum err sync_request_encode(const struct sync_request *request, struct buffer *
     if (request->is_draining)
         json_put_bool(&writer, "draining", true);
     lists_put(&writer, request);
+    news_put(&writer, request);
     json_end_object(&writer);
     return json_writer_finish(&writer);
 }
@@ -291,6 +347,25 @@ static void lists_get(struct fields *fields, struct sync_request *request)
     request->links = link_room;
 }
 
+static void news_get(struct fields *fields, struct sync_request *request)
+{
+    struct json_value copied = {0}, reclaims = {0};
+    fields_opt_array(fields, "copied", SYNC_COPIED_MAX, &copied);
+    fields_opt_array(fields, "reclaims", SYNC_RECLAIMS_MAX, &reclaims);
+    struct attempt_token *copied_room =
+        fields_room(fields, copied, sizeof(*copied_room), &request->copied_count);
+    struct reclaim *reclaim_room =
+        fields_room(fields, reclaims, sizeof(*reclaim_room), &request->reclaim_count);
+    struct json_iterator it = json_iterate(copied);
+    while (fields->err == ERR_OK && json_next(&it))
+        fields->err = token_from_json(it.value, &copied_room[it.index], fields->fault);
+    it = json_iterate(reclaims);
+    while (fields->err == ERR_OK && json_next(&it))
+        fields->err = reclaim_get(it.value, fields->arena, &reclaim_room[it.index], fields->fault);
+    request->copied = copied_room;
+    request->reclaims = reclaim_room;
+}
+
 /* Records must start right after the agent's own watermark and leave no gap. */
 static enum err usage_check_order(const struct sync_request *request, struct fault *fault)
 {
@@ -325,6 +400,7 @@ enum err sync_request_decode(struct slice bytes, struct arena *arena, struct syn
     fields_opt_bool(&fields, "inventory", &request.is_inventory);
     fields_opt_bool(&fields, "draining", &request.is_draining);
     lists_get(&fields, &request);
+    news_get(&fields, &request);
     json_document_destroy(document);
     if (fields.err != ERR_OK)
         return fields.err;

@@ -368,6 +368,78 @@ static void a_silent_server_is_asked_less_and_less_often(void **state)
     assert_true(sent > 50 && sent < 150); /* in 60 s, at least every second, jittered */
 }
 
+static void news_are_told_until_they_are_answered_and_a_challenge_is_no_answer(void **state)
+{
+    struct fixture *f = *state;
+    const struct reclaim reclaim = {.name = SLICE_LITERAL("slurm-7-100"), .wait = {4000}};
+    struct agent_event event = {.kind = AGENT_RECLAIMS, .reclaims = {&reclaim, 1}};
+    step(f, &event);
+    event = (struct agent_event){.kind = AGENT_COPIED, .copied = {token_of(1, 1)}};
+    step(f, &event);
+    tick(f, 1000);
+    assert_int_equal(f->request.reclaim_count, 1);
+    assert_true(slice_is(f->request.reclaims[0].name, "slurm-7-100"));
+    assert_int_equal(f->request.copied_count, 1);
+    struct sync_reply reply = reply_make(f);
+    reply.want_inventory = true;
+    answer(f, &reply);
+    tick(f, 1000);
+    assert_int_equal(f->request.reclaim_count, 1);
+    reply = reply_make(f);
+    answer(f, &reply);
+    tick(f, 2000);
+    assert_int_equal(f->request.reclaim_count, 0);
+    assert_int_equal(f->request.copied_count, 0);
+}
+
+static void a_reclaim_that_goes_on_is_told_as_it_stands(void **state)
+{
+    struct fixture *f = *state;
+    struct reclaim reclaim = {.name = SLICE_LITERAL("a"), .held = {31000}, .is_open = true};
+    const struct agent_event event = {.kind = AGENT_RECLAIMS, .reclaims = {&reclaim, 1}};
+    step(f, &event);
+    tick(f, 1000); /* told as open */
+    reclaim.held = SPAN_MS(40000);
+    reclaim.is_open = false;
+    step(f, &event);
+    struct sync_reply reply = reply_make(f);
+    answer(f, &reply); /* to the request that said open */
+    tick(f, 2000);
+    assert_int_equal(f->request.reclaim_count, 1);
+    assert_int_equal(f->request.reclaims[0].held.ms, 40000);
+    assert_false(f->request.reclaims[0].is_open);
+}
+
+static void what_yields_to_the_owner_ends_as_preempted(void **state)
+{
+    struct fixture *f = *state;
+    run_gang(f, CONTACT_STRICT);
+    const struct agent_event event = {.kind = AGENT_YIELD,
+                                      .yield = {token_of(1, 1), SPAN_MS(5000)}};
+    step(f, &event);
+    assert_non_null(find_gate(f, GATE_KILL, 0));
+    assert_non_null(find_gate(f, GATE_KILL, 1));
+    step(f, &event); /* the owner still waits: nothing is killed twice */
+    assert_null(find_gate(f, GATE_KILL, 0));
+    gate(f, GATE_EXIT, 0, 77, OUTCOME_PREEMPTED);
+    gate(f, GATE_EXIT, 1, 77, OUTCOME_PREEMPTED);
+    assert_int_equal(f->journal.rows[0].phase, PHASE_ENDED);
+    assert_int_equal(f->journal.rows[0].outcome, OUTCOME_PREEMPTED);
+    step(f, &event);
+    assert_int_equal(f->journal.rows[0].phase, PHASE_ENDED);
+}
+
+static void what_has_not_begun_yields_by_never(void **state)
+{
+    struct fixture *f = *state;
+    start(f, 1, CONTACT_STRICT);
+    const struct agent_event event = {.kind = AGENT_YIELD, .yield = {token_of(1, 1), SPAN_MS(0)}};
+    step(f, &event);
+    assert_int_equal(f->journal.rows[0].phase, PHASE_NEVER);
+    assert_int_equal(f->journal.rows[0].claim, CLAIM_TOMBSTONE);
+    assert_int_equal(f->journal.rows[0].outcome, OUTCOME_PREEMPTED);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -394,6 +466,10 @@ int main(void)
         TEST(a_lease_runs_from_the_request_and_not_at_all_after_a_restart),
         TEST(a_restored_server_is_given_the_same_records_again),
         TEST(a_silent_server_is_asked_less_and_less_often),
+        TEST(news_are_told_until_they_are_answered_and_a_challenge_is_no_answer),
+        TEST(a_reclaim_that_goes_on_is_told_as_it_stands),
+        TEST(what_yields_to_the_owner_ends_as_preempted),
+        TEST(what_has_not_begun_yields_by_never),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,6 +16,7 @@ void store_init(struct fake_store *store)
     vector_init(&store->usage, sizeof(struct usage_record), 10000);
     vector_init(&store->artifacts, sizeof(struct artifact_row), 10000);
     vector_init(&store->keys, sizeof(struct slice), 10000);
+    vector_init(&store->reclaims, sizeof(struct fake_reclaim), 10000);
 }
 
 void store_deinit(struct fake_store *store)
@@ -28,6 +29,7 @@ void store_deinit(struct fake_store *store)
     vector_deinit(&store->usage);
     vector_deinit(&store->artifacts);
     vector_deinit(&store->keys);
+    vector_deinit(&store->reclaims);
 }
 
 static void copy_vector(struct vector *to, const struct vector *from)
@@ -48,6 +50,7 @@ void store_copy(struct fake_store *to, const struct fake_store *from)
     copy_vector(&to->usage, &from->usage);
     copy_vector(&to->artifacts, &from->artifacts);
     copy_vector(&to->keys, &from->keys);
+    copy_vector(&to->reclaims, &from->reclaims);
 }
 
 struct job_row *store_job(struct world *world, struct job_id id)
@@ -228,6 +231,22 @@ static void apply_key(struct world *world, const struct change_op *op)
     push(&world->store.keys, &key);
 }
 
+static void apply_reclaim(struct world *world, const struct change_op *op)
+{
+    struct fake_reclaim fresh = {op->reclaim.site, op->reclaim.value};
+    fresh.value.name = arena_copy(&world->arena, fresh.value.name);
+    for (size_t i = 0; i < world->store.reclaims.len; i++) {
+        struct fake_reclaim *old = vector_at(&world->store.reclaims, i);
+        if (!id_is_equal(old->site.id, fresh.site.id) ||
+            !slice_is_equal(old->value.name, fresh.value.name))
+            continue;
+        if (old->value.is_open)
+            *old = fresh;
+        return;
+    }
+    push(&world->store.reclaims, &fresh);
+}
+
 static void apply_op(struct world *world, const struct change_op *op)
 {
     struct fake_store *store = &world->store;
@@ -278,6 +297,9 @@ static void apply_op(struct world *world, const struct change_op *op)
         return;
     case CHANGE_IDEMPOTENCY_INSERT:
         apply_key(world, op);
+        return;
+    case CHANGE_RECLAIM_PUT:
+        apply_reclaim(world, op);
         return;
     case CHANGE_KIND_COUNT_:
         break;

@@ -333,7 +333,11 @@ void sync_now(struct world *world, struct fake_site *site)
                                    .nodes = NODES,
                                    .node_count = site->is_slim ? 0 : 2,
                                    .usage = site->usage,
-                                   .usage_count = site->usage_count};
+                                   .usage_count = site->usage_count,
+                                   .copied = site->copied,
+                                   .copied_count = site->copied_count,
+                                   .reclaims = site->reclaims,
+                                   .reclaim_count = site->reclaim_count};
     const struct server_event event = {
         .kind = SERVER_SYNC, .handle = ++world->next_handle, .principal = &agent, .sync = &request};
     site->handle = event.handle;

@@ -36,13 +36,18 @@ struct fake_mark {
     uint64_t seq;
 };
 
+struct fake_reclaim {
+    struct site_id site;
+    struct reclaim value;
+};
+
 /* Values only; texts live in the world's arena, so that a copy of the struct's vectors is a backup.
  */
 struct fake_store {
     uint64_t epoch, audit_seq, event_seq;
     struct hash256 audit_hash;
     bool is_restored;
-    struct vector docs, specs, jobs, attempts, marks, usage, artifacts, keys;
+    struct vector docs, specs, jobs, attempts, marks, usage, artifacts, keys, reclaims;
     uint32_t conflicts;
 };
 
@@ -56,6 +61,10 @@ struct fake_site {
     uint32_t line_count;
     struct usage_record usage[8];
     uint32_t usage_count;
+    struct attempt_token copied[4];
+    uint32_t copied_count;
+    struct reclaim reclaims[4];
+    uint32_t reclaim_count;
     uint64_t handle; /* of the newest request */
     bool has_reply;  /* to the newest request */
     bool is_closed;  /* OUTPUT_CLOSE_POLL came for an older one */

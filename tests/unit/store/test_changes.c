@@ -321,6 +321,47 @@ static void an_idempotency_key_is_taken_until_it_expires(void **state)
     scene_apply_ok(scene);
 }
 
+static void put_reclaim(struct scene *scene, uint64_t site, const char *name, int64_t at,
+                        int64_t held_ms, bool is_open)
+{
+    struct change_op op = {.kind = CHANGE_RECLAIM_PUT};
+    op.reclaim.site.id = scene_id(site);
+    op.reclaim.value = (struct reclaim){
+        .name = slice_of(name), .at = {at}, .held = {held_ms}, .attempts = 1, .is_open = is_open};
+    scene_add(scene, op);
+    scene_apply_ok(scene);
+}
+
+static void a_reclaim_is_one_record_that_closes_once(void **state)
+{
+    struct scene *scene = *state;
+    put_reclaim(scene, 1, "a", 100, 5, true);
+    put_reclaim(scene, 1, "a", 100, 7, false);
+    put_reclaim(scene, 1, "a", 100, 9, false); /* told again, measured a little differently */
+    put_reclaim(scene, 1, "b", 200, 1, false);
+    put_reclaim(scene, 2, "a", 150, 2, false);
+    struct store_query query = {.kind = STORE_RECLAIM_LIST, .reclaim_list = {.limit = 2}};
+    struct store_answer answer = scene_answer(scene, &query);
+    assert_int_equal(answer.count, 2);
+    assert_true(answer.has_more);
+    assert_true(slice_is(answer.reclaims[0].value.name, "b"));
+    assert_true(id_is_equal(answer.reclaims[1].site.id, scene_id(2)));
+    query.reclaim_list.has_cursor = true;
+    query.reclaim_list.before_site = answer.reclaims[1].site;
+    query.reclaim_list.before_at = answer.reclaims[1].value.at;
+    query.reclaim_list.before_name = SLICE_LITERAL("a");
+    answer = scene_answer(scene, &query);
+    assert_int_equal(answer.count, 1);
+    assert_false(answer.has_more);
+    assert_int_equal(answer.reclaims[0].value.held.ms, 7);
+    assert_false(answer.reclaims[0].value.is_open);
+    query = (struct store_query){.kind = STORE_RECLAIM_LIST,
+                                 .reclaim_list = {.site = {scene_id(1)}, .limit = 9}};
+    answer = scene_answer(scene, &query);
+    assert_int_equal(answer.count, 2);
+    assert_true(slice_is(answer.reclaims[0].value.name, "b"));
+}
+
 static void old_events_go_first_and_numbers_go_on(void **state)
 {
     struct scene *scene = *state;
@@ -418,6 +459,7 @@ int main(void)
         TEST(a_watermark_moves_only_from_where_it_stands),
         TEST(a_document_changes_only_from_its_version),
         TEST(an_idempotency_key_is_taken_until_it_expires),
+        TEST(a_reclaim_is_one_record_that_closes_once),
         TEST(old_events_go_first_and_numbers_go_on),
         TEST(an_artifact_reads_back_and_the_newest_sound_checkpoint_is_found),
     };

@@ -127,6 +127,39 @@ static void a_request_reads_back_as_it_was(void **state)
     assert_true(slice_is(back.links[0].peer, "guian") && back.links[0].rtt_us == 21000);
 }
 
+static void news_read_back_as_they_were(void **state)
+{
+    struct fixture *f = *state;
+    const struct reclaim reclaims[] = {{.name = SLICE_LITERAL("slurm-4711-1764172800"),
+                                        .at = {INT64_C(1764172800000000)},
+                                        .wait = {9000},
+                                        .held = {7000},
+                                        .promise = {30000},
+                                        .attempts = 2,
+                                        .is_open = true}};
+    const struct sync_request request = {.protocol = 1,
+                                         .site = SITE,
+                                         .journal = JOURNAL,
+                                         .copied = &TOKEN,
+                                         .copied_count = 1,
+                                         .reclaims = reclaims,
+                                         .reclaim_count = 1};
+    struct sync_request back;
+    assert_int_equal(sync_request_encode(&request, &f->bytes), ERR_OK);
+    assert_int_equal(sync_request_decode(buffer_slice(&f->bytes), &f->arena, &back, &f->fault),
+                     ERR_OK);
+    assert_int_equal(back.copied_count, 1);
+    assert_token(&back.copied[0]);
+    assert_int_equal(back.reclaim_count, 1);
+    assert_true(slice_is(back.reclaims[0].name, "slurm-4711-1764172800"));
+    assert_int_equal(back.reclaims[0].at.us, reclaims[0].at.us);
+    assert_int_equal(back.reclaims[0].wait.ms, 9000);
+    assert_int_equal(back.reclaims[0].held.ms, 7000);
+    assert_int_equal(back.reclaims[0].promise.ms, 30000);
+    assert_int_equal(back.reclaims[0].attempts, 2);
+    assert_true(back.reclaims[0].is_open);
+}
+
 static void a_reply_reads_back_as_it_was(void **state)
 {
     struct fixture *f = *state;
@@ -326,6 +359,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_request_reads_back_as_it_was, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(news_read_back_as_they_were, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_reply_reads_back_as_it_was, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_order_reads_back_as_it_was, set_up, tear_down),
         cmocka_unit_test_setup_teardown(unknown_members_are_passed_over, set_up, tear_down),
