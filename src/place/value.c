@@ -9,12 +9,14 @@
 #include "base/random.h"
 
 /* More rounds: less noise, more time. Where devices are scarce a round is what one node can choose
- * from; where cores are, it is longer than any node takes jobs, so that it ends with the node full
- * for nearly everything. */
+ * from; how much that is, is not known, so every other round is half as long. Where cores are, it
+ * is longer than any node takes jobs, so that it ends with the node full for nearly everything.
+ * OPEN_MILLI is about what so few rounds cannot tell apart. */
 enum {
     ROUNDS = 24,
-    CHOSEN_JOBS = 32,
+    CHOSEN_JOBS = 64,
     RANDOM_JOBS = 128,
+    OPEN_MILLI = 8,
     VALUE_SEED = 1,
     STATES_MAX = 1 << 20,
 };
@@ -28,6 +30,7 @@ struct draw {
 struct value {
     struct draw *draws; /* ROUNDS of round_jobs; NULL: no mix yet */
     size_t round_jobs;
+    bool is_random;        /* rounds in random order */
     int64_t cpu_milli_min; /* of all draws with devices: with less a node is done */
     struct u64map states;
 };
@@ -123,6 +126,12 @@ static uint32_t draw_milli(const struct draw *draw)
     return (uint32_t)draw->device_count * draw->device_milli;
 }
 
+/* How many jobs of its room a round has. */
+static size_t round_length(const struct value *value, size_t round)
+{
+    return value->is_random || round % 2 == 1 ? value->round_jobs : value->round_jobs / 2;
+}
+
 /* Most devices first; the order of equals stays. */
 static void sort_round(struct draw *draws, size_t count)
 {
@@ -162,11 +171,12 @@ enum err value_mix(struct value *value, const struct value_shape *shapes, const 
     for (size_t i = 0; i < ROUNDS * round_jobs; i++)
         if (draws[i].device_count > 0 && draws[i].cpu_milli < value->cpu_milli_min)
             value->cpu_milli_min = draws[i].cpu_milli;
-    for (size_t round = 0; !is_random && round < ROUNDS; round++)
-        sort_round(draws + round * round_jobs, round_jobs);
     free(value->draws);
     value->draws = draws;
     value->round_jobs = round_jobs;
+    value->is_random = is_random;
+    for (size_t round = 0; !is_random && round < ROUNDS; round++)
+        sort_round(draws + round * round_jobs, round_length(value, round));
     u64map_clear(&value->states);
     return ERR_OK;
 }
@@ -190,8 +200,10 @@ static void sort_devices(struct value_node *node)
 }
 
 /* Of a sorted node the free milli after one round. */
-static int64_t fill(const struct value *value, struct value_node node, const struct draw *draws)
+static int64_t fill(const struct value *value, struct value_node node, size_t round)
 {
+    const struct draw *draws = &value->draws[round * value->round_jobs];
+    size_t jobs = round_length(value, round);
     int64_t left = 0;
     uint16_t *free_milli = node.free_milli;
     uint32_t first = 0, count = node.device_count; /* those before `first` are full */
@@ -200,7 +212,7 @@ static int64_t fill(const struct value *value, struct value_node node, const str
         left += free_milli[i];
     while (first < count && free_milli[first] == 0)
         first++;
-    for (size_t k = 0; k < value->round_jobs && first < count; k++) {
+    for (size_t k = 0; k < jobs && first < count; k++) {
         const struct draw *draw = &draws[k];
         if (node.cpu_milli < value->cpu_milli_min)
             break;
@@ -252,13 +264,25 @@ int64_t value_left(struct value *value, const struct value_node *node)
         return left * ROUNDS;
     }
     for (size_t round = 0; round < ROUNDS; round++)
-        left += fill(value, state, &value->draws[round * value->round_jobs]);
+        left += fill(value, state, round);
     if (u64map_count(&value->states) == STATES_MAX)
         u64map_clear(&value->states);
     if (u64map_put(&value->states, key, (void *)(intptr_t)(left + 1)) != ERR_OK)
         u64map_clear(
             &value->states); /* no memory: it is only a memory of what can be found again */
     return left;
+}
+
+/* For a job with devices that chooses: OPEN_MILLI for each device's worth that is free. */
+static int64_t open_price(const struct value *value, const struct value_node *node,
+                          const struct value_shape *shape)
+{
+    int64_t free_milli = 0;
+    if (value->is_random || shape->device_count == 0)
+        return 0;
+    for (uint32_t i = 0; i < node->device_count; i++)
+        free_milli += node->free_milli[i];
+    return free_milli * OPEN_MILLI * ROUNDS / VALUE_DEVICE_MILLI;
 }
 
 int64_t value_cost(struct value *value, const struct value_node *node,
@@ -293,5 +317,5 @@ int64_t value_cost(struct value *value, const struct value_node *node,
         best = value_left(value, &after);
     }
     *out_device = best_device;
-    return best - value_left(value, node);
+    return best - value_left(value, node) + open_price(value, node, shape);
 }

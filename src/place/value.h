@@ -15,7 +15,9 @@
  * - devices: of the jobs that come, a node gets those that suit it, for the fleet has more nodes
  *   than one to put each on. A round is a small sample of the mix with the most devices first, so
  *   that filling by it is close to the best choice of the sample. Jobs without devices come last:
- *   there are cores for them elsewhere.
+ *   there are cores for them elsewhere. Between nodes
+ *   that the rounds can hardly tell apart a job with devices takes the fuller one, which keeps
+ *   whole nodes for those that need them: each free device adds a small price to value_cost.
  * - cores (the mix asks for more of them a device than the fleet has): nothing is left to choose
  *   from. A round is a long sample in random order, jobs without devices among them.
  *
@@ -77,8 +79,8 @@ enum err value_mix(struct value *value, const struct value_shape *shapes, const 
 /* Milli-devices expected to be left over on the node, times value_scale(). */
 int64_t value_left(struct value *value, const struct value_node *node);
 int64_t value_scale(const struct value *value);
-/* Change of value_left when the shape is put on the node, on the best of its devices; that one in
- * *out_device. Must fit. */
+/* Change of value_left when the shape is put on the node, on the best of its devices (that one in
+ * *out_device), and the price of opening the node. Must fit. */
 int64_t value_cost(struct value *value, const struct value_node *node,
                    const struct value_shape *shape, uint32_t *out_device);
 

@@ -5,7 +5,7 @@
 
 #include "base/assert.h"
 
-/* The mix is learned again when half as many pods more have come; until the first time it is the
+/* The mix is learned again when as many pods more have come; until the first time it is the
  * prior, which afterwards counts as PRIOR_PODS pods. */
 enum { RELEARN_PODS_MIN = 64, PRIOR_PODS = 8, CACHED_SHAPES_MAX = 1 << 10 };
 
@@ -112,7 +112,7 @@ static enum err pack_open(struct pack *pack, const struct pack_list *mix)
 
 static enum err learn(struct pack *pack, size_t arrived)
 {
-    pack->learn_at = arrived + arrived / 2;
+    pack->learn_at = 2 * arrived;
     for (size_t i = 0; i < pack->fleet->node_count; i++)
         pack->seats[i].version++;
     return value_mix(pack->value, pack->shapes, pack->seen,

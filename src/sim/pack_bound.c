@@ -14,7 +14,7 @@
 
 #include "sim/pack.h"
 
-enum { SCALE = 1000, STEPS = 600, SIZES = VALUE_DEVICE_MILLI + 1 };
+enum { SCALE = 1000, STEPS = 2000, SIZES = VALUE_DEVICE_MILLI + 1 };
 
 struct bound {
     int64_t count[SIZES];  /* pieces of the size */
@@ -73,12 +73,13 @@ int64_t pack_bound(const struct pack_fleet *fleet, const struct pack_list *arriv
         for (size_t i = 0; i < bound.size_count; i++) {
             int64_t over =
                 fleet->device_count * bound.used[bound.sizes[i]] - bound.count[bound.sizes[i]];
-            norm += over < 0 ? -over : over;
+            over = over < 0 ? -over : over;
+            norm = over > norm ? over : norm;
         }
         for (size_t i = 0; i < bound.size_count; i++) {
             size_t size = bound.sizes[i];
             int64_t over = fleet->device_count * bound.used[size] - bound.count[size];
-            int64_t price = bound.price[size] + over * SCALE * 400 / step / norm;
+            int64_t price = bound.price[size] + over * SCALE * 100 / (1 + step / 10) / norm;
             bound.price[size] = price < 0                       ? 0
                                 : price > (int64_t)size * SCALE ? (int64_t)size * SCALE
                                                                 : price;
