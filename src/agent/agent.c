@@ -143,6 +143,23 @@ static void on_journal_lost(void *context, const struct fault *fault)
          fault->message);
 }
 
+/* The site's owner wants its machines: what ends for it is not given out again meanwhile. */
+static void on_owner(void *context, const struct driver_owner *owner)
+{
+    struct agent *agent = context;
+    struct agent_event event = {
+        .kind = AGENT_RECLAIMS,
+        .reclaims = {.reclaims = owner->reclaims, .count = owner->reclaim_count}};
+    enum err err = owner->reclaim_count > 0 ? agent_host_step(agent->host, &event) : ERR_OK;
+    (void)err; /* without a core now: lost, unless the engine still remembers at the next start */
+    for (uint32_t i = 0; i < owner->yield_count; i++) {
+        event = (struct agent_event){.kind = AGENT_YIELD,
+                                     .yield = {.token = owner->yields[i], .grace = owner->grace}};
+        err = agent_host_step(agent->host, &event);
+        (void)err; /* told again at the next look */
+    }
+}
+
 /* ---- the gate */
 
 static bool is_genuine(void *context, const struct gate_message *message)
@@ -294,8 +311,10 @@ static enum err describe_site(struct agent *agent, struct site *out, struct faul
     return err;
 }
 
-static const struct driver_events DRIVER_EVENTS = {
-    .on_answer = run_on_answer, .on_capacity = on_capacity, .on_names = on_names};
+static const struct driver_events DRIVER_EVENTS = {.on_answer = run_on_answer,
+                                                   .on_capacity = on_capacity,
+                                                   .on_owner = on_owner,
+                                                   .on_names = on_names};
 
 static enum err make_host_driver(struct agent *agent, const char *site_name, struct fault *fault)
 {

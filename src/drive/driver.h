@@ -19,6 +19,7 @@
 
 #include "base/arena.h"
 #include "model/capacity.h"
+#include "model/reclaim.h"
 #include "model/site.h"
 #include "wire/sync.h"
 
@@ -55,10 +56,21 @@ struct drive_answer { /* all of it lives for the callback */
     const char *why; /* a sentence for people; "" when there is nothing to say */
 };
 
+struct driver_owner { /* lives for the callback */
+    const struct reclaim *reclaims;
+    uint32_t reclaim_count;
+    const struct attempt_token *yields;
+    uint32_t yield_count;
+    struct span_ms grace; /* to save what they have */
+};
+
 struct driver_events {
     void (*on_answer)(void *context, const struct drive_answer *answer);
     /* One entry a node of the site, in its order: what is there, less foreign load. */
     void (*on_capacity)(void *context, const struct sync_node *nodes, uint32_t count);
+    /* The site's owner: what reclaims cost it (told anew after a restart), and what must end so
+     * that it can begin. Repeated while it stands. */
+    void (*on_owner)(void *context, const struct driver_owner *owner);
     /* The answer to driver_list. `is_known` false: the engine did not answer; ask again. */
     void (*on_names)(void *context, bool is_known, const struct attempt_token *tokens,
                      uint32_t count);

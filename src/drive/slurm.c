@@ -3,7 +3,6 @@
 #include "drive/slurm.h"
 
 #include <errno.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,9 +12,10 @@
 #include "base/hash.h"
 #include "base/vector.h"
 #include "drive/slurm_private.h"
+#include "port/clock.h"
 #include "port/worker.h"
 
-enum { SETTINGS_ARENA_BYTES = 16 << 20, ACCOUNT_BYTES_MAX = 1 << 16, LIST_NAMES_MAX = 1 << 17 };
+enum { SETTINGS_ARENA_BYTES = 16 << 20, LIST_NAMES_MAX = 1 << 17 };
 
 static struct slurm *slurm_of(struct driver *driver)
 {
@@ -141,10 +141,27 @@ struct look {
     struct slurm *slurm;
     struct slurm_view view;
     bool is_measuring, is_measured;
+    struct slurm_reclaim_found owner;
     uint32_t listings;
     struct slurm_seen *seen;
     struct sync_node nodes[SITE_NODES_MAX];
 };
+
+/* Without memory it is looked for the next time; the time between counts. */
+static void look_for_owner(struct look *look, const struct slurm_node *found, uint32_t count)
+{
+    const struct slurm *slurm = look->slurm;
+    struct clock clock = clock_system();
+    const struct slurm_reclaim_look wish = {.jobs = &look->view.jobs,
+                                            .nodes = found,
+                                            .node_count = count,
+                                            .lent = slurm->settings.config->partitions,
+                                            .is_by_agent = slurm->is_reclaim_by_agent,
+                                            .promise = slurm_promise(slurm),
+                                            .now = clock_boot(&clock)};
+    if (slurm_reclaims_look(slurm->reclaims, &wish, &look->view.arena, &look->owner) != ERR_OK)
+        look->owner = (struct slurm_reclaim_found){0};
+}
 
 static void look_measure(struct look *look)
 {
@@ -161,7 +178,8 @@ static void look_measure(struct look *look)
         return;
     look->seen->references = 1;
     look->seen->count = slurm->settings.node_count;
-    slurm_look_measure(slurm, &look->view, found, count, look->nodes, look->seen);
+    look_for_owner(look, found, count);
+    slurm_look_measure(slurm, &look->view, found, count, &look->owner, look->nodes, look->seen);
     look->is_measured = true;
 }
 
@@ -207,6 +225,32 @@ static void tell_capacity(struct look *look)
     }
     if (slurm->events != NULL)
         slurm->events->on_capacity(slurm->context, look->nodes, slurm->settings.node_count);
+}
+
+static bool holds_nodes(const struct slurm_view *view)
+{
+    for (uint32_t i = 0; i < view->jobs.our_count; i++)
+        if (view->jobs.ours[i].state == SLURM_LIVES)
+            return true;
+    return false;
+}
+
+static void tell_owner(struct look *look)
+{
+    struct slurm *slurm = look->slurm;
+    const struct slurm_reclaim_found *found = &look->owner;
+    const struct driver_owner owner = {.reclaims = found->reclaims,
+                                       .reclaim_count = found->reclaim_count,
+                                       .yields = found->in_way,
+                                       .yield_count =
+                                           slurm->is_reclaim_by_agent ? found->in_way_count : 0,
+                                       .grace = slurm_grace(slurm)};
+    if (slurm->events != NULL && (owner.reclaim_count > 0 || owner.yield_count > 0))
+        slurm->events->on_owner(slurm->context, &owner);
+    if (found->is_held_up)
+        loop_timer_set(&slurm->owner_look, SPAN_MS(SLURM_OWNER_GAP_MS));
+    else if (slurm->is_reclaim_by_agent && holds_nodes(&look->view))
+        loop_timer_set(&slurm->owner_look, SPAN_MS(SLURM_GUARD_GAP_MS));
 }
 
 static bool is_over(const struct slurm_call *call)
@@ -261,6 +305,8 @@ static void on_looked(void *context)
     slurm->fails = look->view.is_known ? 0 : slurm->fails + 1;
     if (look->is_measuring)
         tell_capacity(look);
+    if (look->is_measured)
+        tell_owner(look);
     if (look->listings > 0)
         tell_names(look);
     struct serving *serving = calloc(1, sizeof(*serving));
@@ -335,6 +381,11 @@ static void slurm_measure(struct driver *driver)
     look_schedule(slurm_of(driver));
 }
 
+static void owner_look_run(void *context)
+{
+    slurm_measure(context);
+}
+
 static void slurm_list(struct driver *driver)
 {
     slurm_of(driver)->listings++;
@@ -368,10 +419,13 @@ static void slurm_free(struct slurm *slurm)
 {
     slurm->events = NULL;
     loop_timer_stop(&slurm->next_look);
+    loop_timer_stop(&slurm->owner_look);
     for (int i = 0; i < SLURM_SUBMITTERS; i++)
         worker_destroy(slurm->submitters[i]);
     worker_destroy(slurm->looker);
     loop_timer_stop(&slurm->next_look);
+    loop_timer_stop(&slurm->owner_look);
+    slurm_reclaims_destroy(slurm->reclaims);
     while (slurm->calls != NULL)
         call_free(slurm->calls);
     seen_release(slurm->seen);
@@ -398,111 +452,6 @@ static const struct driver_ops SLURM_OPS = {
 
 /* ---- making one */
 
-static enum err find_account(struct slurm_account *account, struct slice name, struct fault *fault)
-{
-    struct passwd entry, *found = NULL;
-    char *bytes = malloc(ACCOUNT_BYTES_MAX);
-    if (bytes == NULL)
-        return ERR_NO_MEMORY;
-    int failed = getpwnam_r(name.data, &entry, bytes, ACCOUNT_BYTES_MAX, &found);
-    if (failed == 0 && found != NULL) {
-        account->uid = found->pw_uid;
-        account->gid = found->pw_gid;
-    }
-    free(bytes);
-    if (found == NULL)
-        return fault_set(fault, ERR_DENIED, "run_as", "there is no local account \"%.*s\"",
-                         SLICE_ARG(name));
-    if (account->uid == 0)
-        return fault_set(fault, ERR_DENIED, "run_as", "work never runs as root");
-    if (geteuid() != 0 && account->uid != geteuid())
-        return fault_set(fault, ERR_DENIED, "run_as",
-                         "only root may start work as \"%.*s\"; leave it out, and work runs as the "
-                         "agent's own account",
-                         SLICE_ARG(name));
-    return ERR_OK;
-}
-
-static enum err find_accounts(struct slurm *slurm, struct fault *fault)
-{
-    const struct slurm_config *config = slurm->settings.config;
-    uint32_t count = config->tenant_count;
-    enum err code = ERR_OK;
-    if (config->run_as.len == 0 && count == 0)
-        return geteuid() != 0 ? ERR_OK
-                              : fault_set(fault, ERR_DENIED, "run_as",
-                                          "is required where the agent is root: work never runs "
-                                          "as root");
-    slurm->accounts = arena_array(&slurm->arena, (size_t)count + 1, sizeof(*slurm->accounts));
-    if (slurm->accounts == NULL)
-        return ERR_NO_MEMORY;
-    if (count == 0) {
-        slurm->account_count = 1;
-        return find_account(&slurm->accounts[0], config->run_as, fault);
-    }
-    for (uint32_t i = 0; code == ERR_OK && i < count; i++) {
-        slurm->accounts[i].tenant = config->tenants[i].key;
-        code = find_account(&slurm->accounts[i], config->tenants[i].value, fault);
-    }
-    slurm->account_count = count;
-    return code;
-}
-
-/* What the cluster's settings mean for us. One that does not answer is taken with the defaults. */
-static void read_cluster(struct slurm *slurm)
-{
-    struct slice text = {0};
-    struct fault fault = {0};
-    struct span_ms kill_wait = SLURM_KILL_WAIT_DEFAULT;
-    struct driver_traits *traits = &slurm->base.traits;
-    if (slurm_read_config(&slurm->commands, &slurm->arena, &text, &fault) != ERR_OK)
-        driver_note(traits, "the cluster does not answer yet: %.160s", fault.message);
-    else if (slurm_span_parse(slurm_config_value(text, "KillWait"), &kill_wait) != ERR_OK)
-        kill_wait = SLURM_KILL_WAIT_DEFAULT;
-    slurm->notice.ms = kill_wait.ms - SLURM_LAST_WORDS.ms;
-    if (slurm->notice.ms < SLURM_LAST_WORDS.ms)
-        slurm->notice = SLURM_LAST_WORDS;
-    driver_note(traits,
-                "the cluster kills %lld s after it asks: work has %lld s to write its last "
-                "checkpoint",
-                (long long)(kill_wait.ms / 1000), (long long)(slurm->notice.ms / 1000));
-    struct slice plugin = slurm_config_value(text, "ProctrackType");
-    if (text.len != 0 && !slice_is(plugin, "proctrack/cgroup"))
-        driver_note(traits,
-                    "%.*s: Slurm's stop signal reaches the sandbox itself, so that work "
-                    "ends without its last checkpoint; proctrack/cgroup gives it notice",
-                    SLICE_ARG(plugin));
-    struct slice task = slurm_config_value(text, "TaskPlugin");
-    bool has_cgroup = false;
-    while (task.len != 0) {
-        struct slice one = task;
-        if (!slice_cut(task, ',', &one, &task))
-            task = (struct slice){0};
-        has_cgroup = has_cgroup || slice_has_suffix(one, SLICE_LITERAL("cgroup"));
-    }
-    traits->limits_cpu = traits->limits_memory = has_cgroup;
-    if (text.len != 0 && !has_cgroup)
-        driver_note(traits, "task/cgroup is not set: memory is limited per process only, processor "
-                            "time not at all");
-}
-
-static void describe(struct slurm *slurm)
-{
-    struct driver_traits *traits = &slurm->base.traits;
-    traits->engine = ENGINE_SLURM;
-    traits->can_run = true;
-    if (program_find("bwrap", slurm->bwrap) != ERR_OK) {
-        (void)snprintf(slurm->bwrap, sizeof(slurm->bwrap), "/usr/bin/bwrap");
-        driver_note(traits, "bubblewrap is not installed here; the nodes need it at %s",
-                    slurm->bwrap);
-    }
-    driver_note(traits, "nodes must allow unprivileged user namespaces: without them an attempt "
-                        "ends as bad_environment there");
-    driver_note(traits, "gangs share the nodes' network; processes are limited per user only; "
-                        "container images are refused");
-    read_cluster(slurm);
-}
-
 static enum err make_workers(struct slurm *slurm)
 {
     enum err code = worker_create(slurm->loop, "lq-slurm", SLURM_CALLS_MAX, &slurm->looker);
@@ -526,16 +475,19 @@ enum err slurm_driver_create(struct loop *loop, const struct slurm_settings *set
     slurm->gate_limit = settings->gate_limit.ms > 0 ? settings->gate_limit : HOST_GATE_LIMIT;
     arena_init(&slurm->arena, SETTINGS_ARENA_BYTES);
     loop_timer_init(&slurm->next_look, loop, look_begin, slurm);
+    loop_timer_init(&slurm->owner_look, loop, owner_look_run, slurm);
     enum err code = slurm_commands_find(settings->config, &slurm->commands, fault);
     if (code == ERR_OK)
-        code = find_accounts(slurm, fault);
+        code = slurm_find_accounts(slurm, fault);
     if (code == ERR_OK)
         code = make_workers(slurm);
+    if (code == ERR_OK && (slurm->reclaims = slurm_reclaims_create()) == NULL)
+        code = ERR_NO_MEMORY;
     if (code != ERR_OK) {
         slurm_free(slurm);
         return code;
     }
-    describe(slurm);
+    slurm_describe(slurm);
     slurm->events = events;
     slurm->context = context;
     *out_driver = &slurm->base;

@@ -18,6 +18,7 @@
 #include "drive/driver.h"
 #include "drive/slurm_doc.h"
 #include "model/catalogue.h"
+#include "model/surplus.h"
 
 enum {
     SLURM_CONFIG_PARTITIONS_MAX = 16,
@@ -37,9 +38,9 @@ struct slurm_config {
     struct slice run_as;             /* local account of every tenant; empty: the agent's own */
     const struct text_pair *tenants; /* tenant's id, local account; others are refused */
     uint32_t tenant_count;
-    uint32_t reserve_nodes;       /* so many free nodes are never offered */
     const struct text_pair *gres; /* "gpu:a100", the catalogue's model */
     uint32_t gres_count;
+    struct surplus surplus;
 };
 
 /* YAML. ERR_INVALID with line and column, ERR_LIMIT, ERR_NO_MEMORY. */

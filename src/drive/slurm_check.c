@@ -143,6 +143,32 @@ static void check_preemption(struct slice settings, struct slurm_findings *out)
             SLICE_ARG(mode));
 }
 
+/* The value of a partition's member; empty: there is no such partition. */
+static struct slice partition_value(struct slice partitions, struct slice name, const char *key)
+{
+    while (partitions.len != 0) {
+        struct slice line = next_line(&partitions);
+        if (slice_is_equal(word_value(line, "PartitionName"), name))
+            return word_value(line, key);
+    }
+    return (struct slice){0};
+}
+
+bool slurm_check_yields(const struct slurm_config *config, struct slice settings,
+                        struct slice partitions)
+{
+    struct slice type = slurm_config_value(settings, "PreemptType");
+    struct slice mode = slurm_config_value(settings, "PreemptMode");
+    if ((!slice_is(type, "preempt/partition_prio") && !slice_is(type, "preempt/qos")) ||
+        slice_is(mode, "OFF"))
+        return false;
+    for (uint32_t i = 0; i < config->partitions.count; i++)
+        if (slice_is(partition_value(partitions, config->partitions.items[i], "PreemptMode"),
+                     "OFF"))
+            return false;
+    return true;
+}
+
 static void check_notice(struct slice settings, struct slurm_findings *out)
 {
     struct span_ms wait = SLURM_KILL_WAIT_DEFAULT;

@@ -25,6 +25,9 @@ struct slurm_findings {
 /* `settings`: scontrol show config; `partitions`: scontrol --oneliner show partition. */
 void slurm_check_settings(const struct slurm_config *config, struct slice settings,
                           struct slice partitions, struct slurm_findings *out);
+/* Slurm itself takes work off the lent partitions. */
+bool slurm_check_yields(const struct slurm_config *config, struct slice settings,
+                        struct slice partitions);
 /* Asks the cluster. ERR_NOT_FOUND (no commands), ERR_IO (it does not answer), ERR_NO_MEMORY. */
 enum err slurm_check(const struct slurm_config *config, struct slurm_findings *out,
                      struct fault *fault) LQ_CHECKED;

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "drive/slurm_private.h"
+#include "wire/surplus.h"
 #include "wire/yaml.h"
 
 enum { VALUE_MAX = 1024 };
@@ -76,12 +77,31 @@ static enum err get_pairs(struct json_value root, const char *name, uint32_t cou
     return pairs == NULL ? ERR_NO_MEMORY : ERR_OK;
 }
 
+/* `reserve_nodes` is older than the contract, and stands for its part of that name. */
+static enum err get_surplus(struct json_value root, struct arena *arena, struct surplus *out,
+                            struct fault *fault)
+{
+    struct json_value object = {0};
+    uint32_t reserve = 0;
+    enum err code = json_opt_object(root, "surplus", &object, fault);
+    if (code == ERR_OK && !json_is_missing(object))
+        code = surplus_decode(object, arena, out, fault);
+    if (code == ERR_OK)
+        code = json_opt_u32(root, "reserve_nodes", 0, SITE_NODES_MAX, &reserve, fault);
+    if (code == ERR_OK && reserve > 0 && out->reserve_nodes > 0)
+        code = json_refuse_member(root, "reserve_nodes", fault, ERR_INVALID,
+                                  "is said in surplus already");
+    if (code == ERR_OK && reserve > 0)
+        out->reserve_nodes = reserve;
+    return code;
+}
+
 static enum err get_all(struct json_value root, struct arena *arena, struct slurm_config *out,
                         struct fault *fault)
 {
     static const char *const KEYS[] = {
         "conf", "bin",        "work",   "supervise", "gate",          "partitions", "account",
-        "qos",  "constraint", "run_as", "tenants",   "reserve_nodes", "gres"};
+        "qos",  "constraint", "run_as", "tenants",   "reserve_nodes", "gres",       "surplus"};
     const struct {
         const char *name;
         bool is_path, is_required;
@@ -100,7 +120,7 @@ static enum err get_all(struct json_value root, struct arena *arena, struct slur
             code = json_refuse_member(root, WORDS[i].name, fault, ERR_INVALID, "is required");
     }
     if (code == ERR_OK)
-        code = json_opt_u32(root, "reserve_nodes", 0, SITE_NODES_MAX, &out->reserve_nodes, fault);
+        code = get_surplus(root, arena, &out->surplus, fault);
     if (code == ERR_OK)
         code = get_partitions(root, arena, out, fault);
     if (code == ERR_OK)

@@ -144,13 +144,31 @@ static bool read_job(struct json_value object, struct arena *arena, struct slurm
     job.mem_bytes_per_node = bytes_of(object, "memory_per_node");
     job.start_s = number_of(object, "start_time", 0);
     job.end_s = number_of(object, "end_time", 0);
+    job.preempt_s = number_of(object, "preempt_time", 0);
     *out = job;
     return true;
 }
 
+/* Without --mem a job's memory may be stated a processor. */
+static uint64_t mem_per_node(struct json_value object, uint32_t cpus, uint32_t nodes)
+{
+    uint64_t bytes = bytes_of(object, "memory_per_node");
+    return bytes != 0 ? bytes : bytes_of(object, "memory_per_cpu") * cpus / (nodes > 0 ? nodes : 1);
+}
+
+static bool is_exclusive(struct json_value object)
+{
+    struct slice words[WORDS_MAX];
+    uint32_t count = words_of(object, "shared", words);
+    if (count > 0 && (is_word(words[0], "none") || is_word(words[0], "exclusive")))
+        return true;
+    count = words_of(object, "exclusive", words);
+    return count > 0 && is_word(words[0], "true");
+}
+
 /* Waits for nodes and for nothing else: held jobs, jobs of later, and those that may never run take
  * nothing away. */
-static bool read_demand(struct json_value object, struct arena *arena, struct slurm_demand *out)
+static bool is_waiting(struct json_value object)
 {
     static const char *const REASONS[] = {"None", "Resources", "Priority", "Nodes_required_for_job",
                                           ""};
@@ -159,13 +177,45 @@ static bool read_demand(struct json_value object, struct arena *arena, struct sl
         return false;
     (void)!json_opt_string(object, "state_reason", SLURM_NAME_MAX, &reason, NULL);
     for (size_t i = 0; i < sizeof(REASONS) / sizeof(REASONS[0]); i++)
-        if (is_word(reason, REASONS[i])) {
-            uint32_t nodes = count_of(object, "node_count");
-            *out = (struct slurm_demand){.hosts = text_of(object, "required_nodes", arena),
-                                         .node_count = nodes > 0 ? nodes : 1};
+        if (is_word(reason, REASONS[i]))
             return true;
-        }
     return false;
+}
+
+static bool read_demand(struct json_value object, struct arena *arena, struct slurm_demand *out)
+{
+    if (!is_waiting(object))
+        return false;
+    uint32_t nodes = count_of(object, "node_count"), cpus = count_of(object, "cpus");
+    nodes = nodes > 0 ? nodes : 1;
+    *out = (struct slurm_demand){
+        .id = (uint64_t)number_of(object, "job_id", 0),
+        .priority = (uint64_t)number_of(object, "priority", 0),
+        .partitions = text_of(object, "partition", arena),
+        .hosts = text_of(object, "required_nodes", arena),
+        .excluded = text_of(object, "excluded_nodes", arena),
+        .node_count = nodes,
+        .cpus = cpus > nodes ? cpus : nodes,
+        .mem_bytes_per_node = mem_per_node(object, cpus, nodes),
+        .gres_per_node = text_of(object, "tres_per_node", arena),
+        .eligible_s = number_of(object, "eligible_time", 0),
+        .is_exclusive = is_exclusive(object),
+    };
+    return true;
+}
+
+/* A waiting job has a start time, too: the one that is planned. */
+static bool read_start(struct json_value object, struct arena *arena, struct slurm_start *out)
+{
+    struct slice words[WORDS_MAX];
+    int64_t start_s = number_of(object, "start_time", 0);
+    if (start_s <= 0 || words_of(object, "job_state", words) == 0 || is_word(words[0], "PENDING"))
+        return false;
+    *out = (struct slurm_start){.id = (uint64_t)number_of(object, "job_id", 0),
+                                .hosts = text_of(object, "nodes", arena),
+                                .eligible_s = number_of(object, "eligible_time", 0),
+                                .start_s = start_s};
+    return out->hosts.len > 0;
 }
 
 static enum err read_jobs(struct json_value list, struct arena *arena, struct slurm_jobs *out)
@@ -173,15 +223,18 @@ static enum err read_jobs(struct json_value list, struct arena *arena, struct sl
     size_t count = json_count(list);
     struct slurm_job *ours = arena_array(arena, count + 1, sizeof(*ours));
     struct slurm_demand *demands = arena_array(arena, count + 1, sizeof(*demands));
+    struct slurm_start *starts = arena_array(arena, count + 1, sizeof(*starts));
     struct json_iterator it = json_iterate(list);
-    if (ours == NULL || demands == NULL)
+    if (ours == NULL || demands == NULL || starts == NULL)
         return ERR_NO_MEMORY;
-    *out = (struct slurm_jobs){.ours = ours, .demands = demands};
+    *out = (struct slurm_jobs){.ours = ours, .demands = demands, .starts = starts};
     while (json_next(&it)) {
         if (read_job(it.value, arena, &ours[out->our_count]))
             out->our_count++;
         else if (read_demand(it.value, arena, &demands[out->demand_count]))
             out->demand_count++;
+        else if (read_start(it.value, arena, &starts[out->start_count]))
+            out->start_count++;
     }
     return ERR_OK;
 }

@@ -43,13 +43,28 @@ struct slurm_job {
     uint64_t mem_bytes_per_node;
     struct slice gres_per_node; /* "gres:gpu:a100:2" */
     int64_t start_s, end_s;     /* 0: not yet; end may lie ahead */
+    int64_t preempt_s;          /* when Slurm began to take it off; 0: it did not */
     int32_t exit_status, exit_signal;
 };
 
 /* A job of somebody else's that waits for nodes now: what it is to get is no surplus. */
 struct slurm_demand {
-    struct slice hosts; /* the nodes that it asks for by name; empty: any */
-    uint32_t node_count;
+    uint64_t id, priority;
+    struct slice partitions; /* one, or more with commas; empty: not said */
+    struct slice hosts;      /* the nodes that it asks for by name; empty: any */
+    struct slice excluded;
+    uint32_t node_count, cpus; /* of the whole job */
+    uint64_t mem_bytes_per_node;
+    struct slice gres_per_node;
+    int64_t eligible_s; /* since when it could have begun */
+    bool is_exclusive;  /* wants whole nodes */
+};
+
+/* A job of somebody else's that has begun. */
+struct slurm_start {
+    uint64_t id;
+    struct slice hosts;
+    int64_t eligible_s, start_s;
 };
 
 struct slurm_jobs {
@@ -57,6 +72,8 @@ struct slurm_jobs {
     uint32_t our_count;
     const struct slurm_demand *demands;
     uint32_t demand_count;
+    const struct slurm_start *starts;
+    uint32_t start_count;
 };
 
 struct slurm_gres {
@@ -77,7 +94,8 @@ struct slurm_node {
     uint32_t partition_count;
 };
 
-/* squeue --json: our jobs, and what others wait for. ERR_INVALID, ERR_LIMIT, ERR_NO_MEMORY. */
+/* squeue --json: our jobs, and what others wait for or have begun. ERR_INVALID, ERR_LIMIT,
+ * ERR_NO_MEMORY. */
 enum err slurm_jobs_decode(struct slice json, struct arena *arena, struct slurm_jobs *out,
                            struct fault *fault) LQ_CHECKED;
 /* sinfo --json */

@@ -335,12 +335,14 @@ static void close_some(const struct slurm_settings *settings, struct sync_node *
 }
 
 static void keep_for_owner(const struct slurm_settings *settings, const struct slurm_view *view,
-                           struct sync_node *nodes)
+                           const struct slurm_reclaim_found *owner, struct sync_node *nodes)
 {
     struct closing closing = {settings, nodes};
-    uint64_t any = settings->config->reserve_nodes;
+    uint64_t any = settings->config->surplus.reserve_nodes;
     for (uint32_t i = 0; i < view->jobs.demand_count; i++) {
         const struct slurm_demand *demand = &view->jobs.demands[i];
+        if (owner->is_placed != NULL && owner->is_placed[i])
+            continue; /* on promised nodes */
         if (demand->hosts.len == 0)
             any += demand->node_count;
         else if (slurm_hosts_each(demand->hosts, on_wanted, &closing) != ERR_OK)
@@ -350,7 +352,8 @@ static void keep_for_owner(const struct slurm_settings *settings, const struct s
 }
 
 void slurm_look_measure(const struct slurm *slurm, const struct slurm_view *view,
-                        const struct slurm_node *found, uint32_t count, struct sync_node *out,
+                        const struct slurm_node *found, uint32_t count,
+                        const struct slurm_reclaim_found *owner, struct sync_node *out,
                         struct slurm_seen *seen)
 {
     static const struct commitment nothing;
@@ -373,7 +376,9 @@ void slurm_look_measure(const struct slurm *slurm, const struct slurm_view *view
         (void)snprintf(node->address, sizeof(node->address), "%.*s", SLICE_ARG(found[i].address));
         measure_node(slurm, &found[i], ours != NULL ? &ours[at] : &nothing, &settings->nodes[at],
                      &out[at]);
+        if (owner->is_promised != NULL && owner->is_promised[i])
+            close_node(&out[at]);
     }
-    keep_for_owner(settings, view, out);
+    keep_for_owner(settings, view, owner, out);
     arena_deinit(&arena);
 }

@@ -6,6 +6,7 @@
 #include "drive/launch.h"
 #include "drive/program.h"
 #include "drive/slurm.h"
+#include "drive/slurm_reclaim.h"
 #include "port/loop.h"
 
 enum {
@@ -15,6 +16,8 @@ enum {
     SLURM_VIEW_ARENA_BYTES = 256 << 20,
     SLURM_LOOK_GAP_MS = 200,      /* between looks at the cluster */
     SLURM_LOOK_GAP_MAX_MS = 5000, /* after looks that failed */
+    SLURM_OWNER_GAP_MS = 1000,    /* while an owner is held up */
+    SLURM_GUARD_GAP_MS = 3000,    /* where the agent does the reclaiming, while work runs */
     SLURM_SAID_MAX = 512,         /* of a command's complaint */
     SLURM_PORT_FIRST = 20000,
     SLURM_PORTS = 12000, /* below the kernel's own range */
@@ -107,7 +110,9 @@ struct slurm {
     uint32_t call_count, listings; /* listings: driver_list calls that wait */
     bool is_looking, wants_measure;
     uint32_t fails; /* looks in a row */
-    struct loop_timer next_look;
+    struct loop_timer next_look, owner_look;
+    struct slurm_reclaims *reclaims; /* the looker's */
+    bool is_reclaim_by_agent;
 };
 
 enum slurm_stage { STAGE_NEW, STAGE_WAITING, STAGE_SERVED };
@@ -136,6 +141,13 @@ struct slurm_view {
     struct fault fault;
 };
 
+/* ---- slurm_cluster.c, blocking, at the start */
+enum err slurm_find_accounts(struct slurm *slurm, struct fault *fault) LQ_CHECKED;
+void slurm_describe(struct slurm *slurm);
+/* As the site's file says, else the defaults. */
+struct span_ms slurm_promise(const struct slurm *slurm);
+struct span_ms slurm_grace(const struct slurm *slurm);
+
 /* ---- slurm_launch.c, on a worker: files, then sbatch; fills the answer */
 void slurm_launch_run(struct slurm_call *call);
 enum err slurm_attempt_dir(const struct slurm *slurm, const struct attempt_token *token,
@@ -144,7 +156,8 @@ enum err slurm_attempt_dir(const struct slurm *slurm, const struct attempt_token
 void slurm_look_answer(struct slurm_call *call, const struct slurm_view *view);
 /* What the site's nodes have less foreign load; `seen` is filled. */
 void slurm_look_measure(const struct slurm *slurm, const struct slurm_view *view,
-                        const struct slurm_node *found, uint32_t count, struct sync_node *out,
+                        const struct slurm_node *found, uint32_t count,
+                        const struct slurm_reclaim_found *owner, struct sync_node *out,
                         struct slurm_seen *seen);
 
 #endif

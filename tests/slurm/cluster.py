@@ -50,8 +50,8 @@ SchedulerType=sched/backfill
 SchedulerParameters={scheduler}
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
-PreemptType=preempt/partition_prio
-PreemptMode=REQUEUE
+PreemptType={preempt}
+PreemptMode={mode}
 JobRequeue=1
 KillWait={kill_wait}
 MinJobAge={min_job_age}
@@ -94,12 +94,13 @@ def free_ports(count):
 
 class Cluster:
     def __init__(self, folder, name, nodes=2, gpu="a100", gpus=4, kill_wait=5, min_job_age=300,
-                 scheduler=SCHEDULER):
+                 scheduler=SCHEDULER, yields=True):
         self.folder, self.name = folder, name
         self.tag = f"{name}-{os.getpid()}"  # control groups of two runs must not meet
         self.nodes = [f"{self.tag}-n{number}" for number in range(1, nodes + 1)]
         self.conf = os.path.join(folder, "slurm.conf")
         self.port = free_ports(nodes + 1)
+        self.yields = yields  # Slurm itself takes the pool's jobs off for the owner
         self.daemons = {}
         self._write(gpu, gpus, kill_wait, min_job_age, scheduler)
 
@@ -121,13 +122,16 @@ class Cluster:
         host, groups = socket.gethostname().split(".")[0], has_cgroups()
         text = CONF.format(name=self.tag, host=host, port=self.port, folder=self.folder, kill_wait=kill_wait,
                            min_job_age=min_job_age, scheduler=scheduler, proctrack="proctrack/cgroup" if groups else "proctrack/linuxproc",
-                           task="task/cgroup" if groups else "task/none")
+                           task="task/cgroup" if groups else "task/none",
+                           preempt="preempt/partition_prio" if self.yields else "preempt/none",
+                           mode="REQUEUE" if self.yields else "OFF")
         for number, node in enumerate(self.nodes, 1):
             os.makedirs(os.path.join(self.folder, "spool", node))
             text += (f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={self.port + number} CPUs=8 Sockets=1 "
                      f"CoresPerSocket=8 ThreadsPerCore=1 RealMemory=4096 Gres=gpu:{gpu}:{gpus} State=UNKNOWN\n")
+        mode = "PreemptMode=REQUEUE GraceTime=0" if self.yields else ""
         text += ("PartitionName=owner Nodes=ALL Default=YES PriorityTier=10 PreemptMode=OFF MaxTime=INFINITE State=UP\n"
-                 "PartitionName=surplus Nodes=ALL PriorityTier=1 PreemptMode=REQUEUE GraceTime=0 MaxTime=INFINITE State=UP\n")
+                 f"PartitionName=surplus Nodes=ALL PriorityTier=1 {mode} MaxTime=INFINITE State=UP\n")
         for number in range(gpus):  # a count without device files makes a node invalid; these are clones of /dev/null
             os.mknod(os.path.join(self.folder, "dev", f"{gpu}-{number}"), 0o20666, os.makedev(1, 3))
         files = {
