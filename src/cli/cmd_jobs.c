@@ -29,6 +29,23 @@ static const struct flag SUBMIT_FLAGS[] = {
     {"follow", 'f', FLAG_BOOL, NULL, "follow its output until it ends"},
 };
 
+/* "after node_lost at zhongwei (2 of 20): its node vanished: it is placed anew, ..." */
+static void failure_print(struct cli *cli, struct json_value failure)
+{
+    struct slice site = api_string(failure, "site");
+    struct json_value budget = json_object_get(failure, "budget");
+    if (json_type_of(failure) != JSON_OBJECT)
+        return;
+    printf("after %.*s", SLICE_ARG(safe_string(cli, failure, "class")));
+    if (site.len > 0)
+        printf(" at %.*s", SLICE_ARG(safe_string(cli, failure, "site")));
+    if (json_type_of(budget) == JSON_INTEGER)
+        printf(" (%llu, of %llu that are tried again)",
+               (unsigned long long)api_u64(failure, "count"),
+               (unsigned long long)api_u64(failure, "budget"));
+    printf(": %.*s\n", SLICE_ARG(safe_string(cli, failure, "next")));
+}
+
 void explanation_print(struct cli *cli, struct json_value root)
 {
     static const char *const HEADS[] = {"SITE", "ASK", "SCORE", "STARTS IN", "WHY"};
@@ -62,6 +79,7 @@ void explanation_print(struct cli *cli, struct json_value root)
     }
     table_print(table);
     printf("%.*s\n", SLICE_ARG(safe_string(cli, root, "sentence")));
+    failure_print(cli, json_object_get(root, "failure"));
 }
 
 /* A job file, read; it lives as long as the arena. */
@@ -346,6 +364,7 @@ static int show(struct cli *cli)
         table_cell_text(table, ran);
     }
     table_print(table);
+    failure_print(cli, json_object_get(reply.root, "failure"));
     return EXIT_DONE;
 }
 

@@ -193,9 +193,8 @@ static void place_write(struct json_writer *writer, const char *key,
         json_put_string(writer, key, e->lines[index].site_name);
 }
 
-void explanation_write(struct json_writer *writer, const struct place_explanation *e)
+void explanation_members(struct json_writer *writer, const struct place_explanation *e)
 {
-    json_begin_object(writer);
     json_put_text(writer, "verdict", verdict_name(e->verdict));
     sentence_write(writer, e);
     place_write(writer, "chosen", e, e->chosen);
@@ -217,5 +216,11 @@ void explanation_write(struct json_writer *writer, const struct place_explanatio
     for (uint32_t i = 0; i < e->line_count; i++)
         line_write(writer, &e->lines[i]);
     json_end_array(writer);
+}
+
+void explanation_write(struct json_writer *writer, const struct place_explanation *e)
+{
+    json_begin_object(writer);
+    explanation_members(writer, e);
     json_end_object(writer);
 }

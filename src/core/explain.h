@@ -9,8 +9,9 @@
 #include "place/place.h"
 #include "wire/json_writer.h"
 
-/* Writes one JSON value. */
+/* Writes one JSON value; the second, its members alone, into an object that is open. */
 void explanation_write(struct json_writer *writer, const struct place_explanation *explanation);
+void explanation_members(struct json_writer *writer, const struct place_explanation *explanation);
 /* Why this site was removed or not, as a sentence without a final stop. */
 void place_line_sentence(const struct place_site_line *line, struct buffer *out);
 

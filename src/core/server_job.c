@@ -104,9 +104,10 @@ void job_event(struct step *step, const struct server_job *job)
     if (job->row.attempt == 0)
         body = SLICE_LITERAL("{\"attempt\":0}");
     else
-        body = step_printf(step, "{\"attempt\":%u,\"outcome\":\"%s\",\"exit_code\":%d}",
-                           job->row.attempt, outcome_name((enum outcome)job->row.outcome),
-                           job->row.exit_code);
+        body = step_printf(
+            step, "{\"attempt\":%u,\"outcome\":\"%s\",\"failure\":\"%s\",\"exit_code\":%d}",
+            job->row.attempt, outcome_name((enum outcome)job->row.outcome),
+            failure_name(job->failure), job->row.exit_code);
     step_event(step, job->row.tenant, KINDS[job->row.state],
                step_id(step, job->row.id.id, ID_PREFIX_JOB), body);
 }
@@ -164,10 +165,10 @@ void job_timer_arm(struct server_core *core, struct server_job *job, struct now 
     timer_set(core, &job->timer, due);
 }
 
-void job_avoid(struct server_job *job, struct now now)
+void job_avoid(struct server_job *job, struct span_ms avoid, struct now now)
 {
     job->is_avoiding = !id_is_none(job->row.last_site.id);
-    job->avoid_until = boot_add(now.boot, SPAN_MS(SERVER_AVOID_MS));
+    job->avoid_until = boot_add(now.boot, avoid);
 }
 
 void job_enqueue(struct server_core *core, struct server_job *job, struct now now)
@@ -221,57 +222,25 @@ void job_tick(struct step *step, struct server_job *job)
 
 /* ---- after an attempt */
 
-/* Whose budget an ended attempt spends. */
-enum blame { BLAME_NOBODY, BLAME_PROGRAM, BLAME_SITE };
-
-static enum blame blame_of(const struct attempt_row *row)
+/* Has the class, with this failure counted, used up what the job allows it? */
+static bool is_spent(const struct server_job *job, enum failure_class failure)
 {
-    if (row->state == ATTEMPT_EXPIRED)
-        return BLAME_SITE;
-    if (row->state == ATTEMPT_DESTROYED)
-        return BLAME_NOBODY;
-    if (row->state == ATTEMPT_NEVER && row->outcome == OUTCOME_NONE)
-        return row->revoke == REVOKE_NONE ? BLAME_SITE : BLAME_NOBODY;
-    if (outcome_is_program_fault(row->outcome))
-        return BLAME_PROGRAM;
-    if (row->outcome == OUTCOME_REVOKED || row->outcome == OUTCOME_PREEMPTED)
-        return BLAME_NOBODY;
-    return BLAME_SITE;
-}
-
-static bool is_to_avoid(const struct attempt_row *row, enum blame blame)
-{
-    return blame == BLAME_SITE || row->state == ATTEMPT_DESTROYED ||
-           row->revoke == REVOKE_NOT_STARTED;
+    uint32_t budget = job_spec_retries(&job->spec->spec, failure);
+    return failure != FAILURE_NONE && budget != FAILURE_NO_BUDGET &&
+           job->row.failures[failure] > budget;
 }
 
 static enum job_state next_state(struct server_job *job, const struct attempt_row *row,
-                                 enum blame blame)
+                                 enum failure_class failure)
 {
     if (row->state == ATTEMPT_ENDED && row->outcome == OUTCOME_SUCCEEDED)
         return JOB_SUCCEEDED;
     if (job->row.cancel_requested)
         return JOB_CANCELLED;
-    if (row->revoke == REVOKE_BUDGET)
-        return JOB_FAILED;
-    if (blame == BLAME_PROGRAM && job->row.program_failures > job->spec->spec.retries_max)
-        return JOB_FAILED;
-    if (blame == BLAME_SITE && job->row.infra_failures > JOB_INFRA_FAILURES_MAX)
-        return JOB_FAILED;
-    if (job->row.attempt >= SERVER_JOB_ATTEMPTS_MAX)
+    if (row->revoke == REVOKE_BUDGET || is_spent(job, failure) ||
+        job->row.attempt >= SERVER_JOB_ATTEMPTS_MAX)
         return JOB_FAILED;
     return JOB_PENDING;
-}
-
-/* No rest after the first failure: another site can take the job at once. */
-static struct boot_ns rest_until(const struct server_job *job, struct now now)
-{
-    uint32_t doubled = job->row.infra_failures < 2 ? 0 : job->row.infra_failures - 2;
-    if (job->row.infra_failures < 2)
-        return BOOT_LONG_AGO;
-    int64_t rest_ms = doubled > 8 ? SERVER_RETRY_MAX_MS : (int64_t)SERVER_RETRY_MIN_MS << doubled;
-    return boot_add(now.boot,
-                    SPAN_MS(rest_ms > SERVER_RETRY_MAX_MS ? SERVER_RETRY_MAX_MS : rest_ms));
 }
 
 void job_spend(struct server_job *job, const struct attempt_row *row)
@@ -293,27 +262,32 @@ void job_after_attempt(struct step *step, struct server_job *job, const struct a
 {
     ASSERT(job->row.state == JOB_ACTIVE && job->attempt == NULL);
     ASSERT(job->row.attempt == row->token.number);
-    enum blame blame = row->outcome == OUTCOME_SUCCEEDED ? BLAME_NOBODY : blame_of(row);
+    enum failure_class failure = attempt_failure(row);
+    const struct failure_rule *rule = failure_rule(failure);
     job_spend(job, row);
     if (row->state != ATTEMPT_NEVER) {
         job->row.outcome = row->outcome;
         job->row.exit_code = row->exit_code;
     }
-    job->row.program_failures += blame == BLAME_PROGRAM;
-    job->row.infra_failures += blame == BLAME_SITE;
+    job->row.program_failures += rule->blame == FAILURE_OF_PROGRAM;
+    job->row.infra_failures += rule->blame == FAILURE_OF_SITE;
+    if (failure != FAILURE_NONE && job->row.failures[failure] < UINT8_MAX)
+        job->row.failures[failure]++;
+    job->failure = failure;
     job->is_avoiding = false;
-    if (is_to_avoid(row, blame)) {
+    if (rule->avoid.ms > 0) {
         job->row.last_site = row->site;
-        job_avoid(job, step->now);
+        job_avoid(job, rule->avoid, step->now);
     }
-    job_move(step, job, next_state(job, row, blame));
+    job_move(step, job, next_state(job, row, failure));
     job_save(step, job, JOB_ACTIVE, row->token.number);
     job_event(step, job);
     if (job->row.state != JOB_PENDING) {
         job_retire(step, job);
         return;
     }
-    job->retry_at = blame == BLAME_SITE ? rest_until(job, step->now) : BOOT_LONG_AGO;
+    struct span_ms rest = failure_rest(failure, job->row.failures[failure]);
+    job->retry_at = rest.ms > 0 ? boot_add(step->now.boot, rest) : BOOT_LONG_AGO;
     job->is_copying = is_copy_worth_a_wait(job, row);
     if (job->is_copying)
         job->retry_at = boot_add(step->now.boot, SPAN_MS(SERVER_COPY_WAIT_MS));

@@ -139,8 +139,10 @@ enum err server_core_load_watermark(struct server_core *core, struct site_id sit
 void server_core_load_ended(struct server_core *core, const struct attempt_row *row)
 {
     struct server_job *job = job_find(core, row->token.job);
-    if (job != NULL && attempt_state_is_final(row->state))
-        job_spend(job, row);
+    if (job == NULL || !attempt_state_is_final(row->state))
+        return;
+    job_spend(job, row);
+    job->failure = attempt_failure(row);
 }
 
 enum err server_core_load_checkpoint(struct server_core *core, const struct artifact_row *newest)
@@ -235,7 +237,7 @@ static void start_jobs(struct step *step)
                 boot_add(step->now.boot, lease_wait(core, lease_of(core, &job->spec->spec)));
         for (struct server_tenant *at = job->tenant; at != NULL; at = at->parent)
             at->pending += job->row.state == JOB_PENDING;
-        job_avoid(job, step->now);
+        job_avoid(job, SPAN_MS(SERVER_AVOID_MS), step->now);
         if (job->attempt != NULL)
             start_attempt(step, job->attempt);
         else if (!job->is_queued && !job->is_gated)

@@ -41,9 +41,7 @@ enum {
     SERVER_RECENT_MAX = 4096,        /* jobs that ended lately, to refuse stale retries */
     SERVER_RESEND_MIN_MS = 20,       /* between two tellings of the same thing; doubles */
     SERVER_RESEND_MAX_MS = 1000,
-    SERVER_RETRY_MIN_MS = 1000, /* rest after the second failure of the infrastructure; doubles */
-    SERVER_RETRY_MAX_MS = 30000,
-    SERVER_AVOID_MS = 60000,
+    SERVER_AVOID_MS = 60000, /* after a start of the server, which does not know how long ago */
     /* For the last checkpoint of an attempt that was taken away, until its site says that none
      * will come. */
     SERVER_COPY_WAIT_MS = 30000,
@@ -126,6 +124,7 @@ struct server_job {
     struct boot_ns
         avoid_until;    /* `last_site` is not tried again before, if another could take it */
     struct money spent; /* by attempts that ended in this process's time */
+    enum failure_class failure; /* of its last ended attempt */
     bool is_queued, is_gated, is_overdue, is_avoiding;
     bool is_copying; /* rests for its last checkpoint's sake; see job_after_attempt */
 };
@@ -319,7 +318,7 @@ void job_save(struct step *step, struct server_job *job, enum job_state expect_s
               uint32_t expect_attempt);
 void job_move(struct step *step, struct server_job *job, enum job_state to);
 /* It keeps away from `last_site` for a while. */
-void job_avoid(struct server_job *job, struct now now);
+void job_avoid(struct server_job *job, struct span_ms avoid, struct now now);
 /* PENDING: into the queue, the gate or rest. */
 void job_enqueue(struct server_core *core, struct server_job *job, struct now now);
 void job_dequeue(struct server_core *core, struct server_job *job);

@@ -324,6 +324,7 @@ void server_retry(struct step *step)
     row.state = JOB_PENDING;
     row.cancel_requested = false;
     row.program_failures = row.infra_failures = 0;
+    memset(row.failures, 0, sizeof(row.failures));
     row.ended_at = (struct wall_us){0};
     struct server_job *job = job_add(core, &row, spec, submission.tenant);
     ASSERT(job != NULL);

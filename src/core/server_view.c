@@ -3,17 +3,38 @@
 
 #include "base/assert.h"
 #include "core/explain.h"
+#include "core/failure_story.h"
 #include "core/server_state.h"
 
 enum { VIEW_ARENA_MAX = 64 << 20 };
 
 /* ---- explanations */
 
-/* A job that the placer does not know of: gated, or resting after failures. */
-static enum err explain_waiting(const struct server_core *core, const struct server_job *job,
-                                struct now now, struct buffer *out)
+static struct span_ms rest_left(const struct server_job *job, struct now now)
 {
-    struct json_writer writer;
+    bool is_resting = job->row.state == JOB_PENDING && !job->is_gated && !job->is_queued;
+    struct span_ms left = boot_since(job->retry_at, now.boot);
+    return is_resting && left.ms > 0 ? left : SPAN_MS(0);
+}
+
+static void failure_write(const struct server_core *core, const struct server_job *job,
+                          struct now now, struct json_writer *writer)
+{
+    bool has_site = failure_rule(job->failure)->avoid.ms > 0; /* else it is not kept */
+    const struct server_site *site = has_site ? site_find(core, job->row.last_site) : NULL;
+    const struct failure_story story = {.row = &job->row,
+                                        .spec = &job->spec->spec,
+                                        .last = job->failure,
+                                        .site = site == NULL ? (struct slice){0} : site->value.name,
+                                        .rest = rest_left(job, now)};
+    json_key(writer, "failure");
+    failure_story_write(writer, &story);
+}
+
+/* A job that the placer does not know of: gated, or resting after failures. */
+static void explain_waiting(const struct server_core *core, const struct server_job *job,
+                            struct now now, struct json_writer *writer)
+{
     struct buffer words;
     buffer_init(&words, 512);
     if (job->is_gated) {
@@ -23,32 +44,28 @@ static enum err explain_waiting(const struct server_core *core, const struct ser
                       core->unreconciled, idmap_count(&core->sites));
     } else if (job->row.state == JOB_PENDING) {
         char rest[TIME_TEXT_MAX];
-        span_format(boot_since(job->retry_at, now.boot), rest);
+        span_format(rest_left(job, now), rest);
         if (job->is_copying)
             buffer_printf(&words, "waits up to %s for its last checkpoint to be copied on", rest);
         else
-            buffer_printf(&words, "rests %s after %u failures that were not its own", rest,
-                          job->row.infra_failures);
+            buffer_printf(&words, "rests %s after failure %u of the class %s", rest,
+                          job->row.failures[job->failure], failure_name(job->failure));
     } else {
         buffer_append_text(&words, "runs under an attempt that was found at its site after the "
                                    "database was restored");
     }
-    json_writer_init(&writer, out);
-    json_begin_object(&writer);
-    json_put_text(&writer, "verdict", job->row.state == JOB_PENDING ? "later" : "held");
-    json_put_string(&writer, "sentence", buffer_slice(&words));
-    json_put_null(&writer, "chosen");
-    json_put_null(&writer, "runner_up");
-    json_put_null(&writer, "lost_by");
-    json_key(&writer, "sites");
-    json_begin_array(&writer);
-    json_end_array(&writer);
-    json_put_null(&writer, "eta_ms");
-    json_put_u64(&writer, "queue_position", 0);
-    json_put_text(&writer, "blocked_by", job->is_gated ? "site_state" : "none");
-    json_end_object(&writer);
+    json_put_text(writer, "verdict", job->row.state == JOB_PENDING ? "later" : "held");
+    json_put_string(writer, "sentence", buffer_slice(&words));
+    json_put_null(writer, "chosen");
+    json_put_null(writer, "runner_up");
+    json_put_null(writer, "lost_by");
+    json_key(writer, "sites");
+    json_begin_array(writer);
+    json_end_array(writer);
+    json_put_null(writer, "eta_ms");
+    json_put_u64(writer, "queue_position", 0);
+    json_put_text(writer, "blocked_by", job->is_gated ? "site_state" : "none");
     buffer_deinit(&words);
-    return json_writer_finish(&writer);
 }
 
 static enum err explanation_out(const struct place_explanation *explanation, struct buffer *out)
@@ -64,17 +81,24 @@ enum err server_core_explain(struct server_core *core, struct job_id id, struct 
 {
     struct arena arena;
     struct place_explanation explanation;
+    struct json_writer writer;
     const struct server_job *job = job_find(core, id);
     if (job == NULL)
         return ERR_NOT_FOUND;
     arena_init(&arena, VIEW_ARENA_MAX);
     enum err err = placer_explain(core->placer, id, now, &arena, &explanation);
+    json_writer_init(&writer, out);
+    json_begin_object(&writer);
     if (err == ERR_OK)
-        err = explanation_out(&explanation, out);
+        explanation_members(&writer, &explanation);
     else if (err == ERR_NOT_FOUND)
-        err = explain_waiting(core, job, now, out);
+        explain_waiting(core, job, now, &writer);
+    failure_write(core, job, now, &writer);
+    json_end_object(&writer);
     arena_deinit(&arena);
-    return err;
+    if (err != ERR_OK && err != ERR_NOT_FOUND)
+        return err;
+    return json_writer_finish(&writer);
 }
 
 enum err server_core_dry_run(struct server_core *core, const struct job_spec *spec,

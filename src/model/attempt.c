@@ -31,12 +31,41 @@ bool attempt_can_move(enum attempt_state from, enum attempt_state to)
     return (ATTEMPT_MOVES[from] & TO(to)) != 0;
 }
 
-/* The program's own fault spends the job's retries; all else is the infrastructure's and has a
- * budget of its own. Out of memory and the time limit are limits that the job itself named. */
-bool outcome_is_program_fault(enum outcome outcome)
+static const uint8_t OUTCOME_FAILURES[OUTCOME_COUNT_] = {
+    [OUTCOME_NONE] = FAILURE_REFUSED, /* NEVER, without a word why */
+    [OUTCOME_SUCCEEDED] = FAILURE_NONE,
+    [OUTCOME_PROGRAM_ERROR] = FAILURE_PROGRAM_ERROR,
+    [OUTCOME_OUT_OF_MEMORY] = FAILURE_OUT_OF_MEMORY,
+    [OUTCOME_TIME_LIMIT] = FAILURE_TIME_LIMIT,
+    [OUTCOME_REVOKED] = FAILURE_NONE, /* see the reason */
+    [OUTCOME_PREEMPTED] = FAILURE_PREEMPTED,
+    [OUTCOME_LEASE_LOST] = FAILURE_SITE_LOST,
+    [OUTCOME_NODE_LOST] = FAILURE_NODE_LOST,
+    [OUTCOME_GATE_TIMEOUT] = FAILURE_REFUSED,
+    [OUTCOME_BAD_ENVIRONMENT] = FAILURE_BAD_ENVIRONMENT,
+    [OUTCOME_JOURNAL_LOST] = FAILURE_SITE_LOST,
+    [OUTCOME_REFUSED] = FAILURE_REFUSED,
+};
+
+/* What was told to go is nobody's fault; a failure that came before the order arrived is one. */
+enum failure_class attempt_failure(const struct attempt_row *row)
 {
-    return outcome == OUTCOME_PROGRAM_ERROR || outcome == OUTCOME_OUT_OF_MEMORY ||
-           outcome == OUTCOME_TIME_LIMIT;
+    bool was_told = row->outcome == OUTCOME_REVOKED ||
+                    (row->state == ATTEMPT_NEVER && row->outcome == OUTCOME_NONE);
+    if (!attempt_state_is_final(row->state))
+        return FAILURE_NONE;
+    if (row->state == ATTEMPT_EXPIRED || row->state == ATTEMPT_DESTROYED)
+        return FAILURE_SITE_LOST;
+    if (row->revoke == REVOKE_NOT_STARTED && was_told)
+        return FAILURE_NOT_STARTED;
+    if (row->revoke == REVOKE_PREEMPTED && was_told)
+        return FAILURE_PREEMPTED;
+    if (row->revoke != REVOKE_NONE && was_told)
+        return FAILURE_NONE;
+    /* Cancelled at the engine by somebody with the right to: the owner took it back. */
+    if (row->outcome == OUTCOME_REVOKED)
+        return FAILURE_PREEMPTED;
+    return (enum failure_class)OUTCOME_FAILURES[row->outcome];
 }
 
 bool attempt_token_is_equal(const struct attempt_token *a, const struct attempt_token *b)

@@ -115,7 +115,7 @@ enum err revoke_parse(struct slice text, enum revoke_reason *out) LQ_CHECKED;
 bool attempt_state_is_final(enum attempt_state state);
 bool attempt_can_move(enum attempt_state from, enum attempt_state to);
 enum err attempt_row_check(const struct attempt_row *row, struct fault *fault) LQ_CHECKED;
-/* Is this outcome the program's own (spends retries_max) or the infrastructure's? */
-bool outcome_is_program_fault(enum outcome outcome);
+/* What a final row means for its job (model/failure.h); FAILURE_NONE for one that is not final. */
+enum failure_class attempt_failure(const struct attempt_row *row);
 
 #endif

@@ -24,6 +24,7 @@
 #include "base/money.h"
 #include "base/slice.h"
 #include "base/time.h"
+#include "model/failure.h"
 
 /* The software stack that a program is built for. Names in the API: lower case ("cpu", "cuda",
  * ...). */
@@ -184,6 +185,10 @@ struct job_spec {
     struct wall_us deadline;   /* 0: none */
     struct money budget;       /* whole job; 0: none */
     uint32_t retries_max;      /* attempts after the first that failed by the program's own error */
+    /* What it says of other classes of failure: bit a class, and its budget. The rest is
+     * failure_rule's. */
+    uint32_t retry_named;
+    uint8_t retry_max[FAILURE_CLASS_COUNT_];
 };
 
 enum job_state {
@@ -206,18 +211,18 @@ struct job_row {
     uint32_t attempt;          /* number of the newest attempt; 0: none yet */
     uint64_t epoch;            /* db_epoch under which `attempt` was dispatched */
     uint64_t created_epoch;    /* db_epoch when the job was accepted */
-    uint32_t program_failures; /* spent of retries_max */
-    uint32_t infra_failures;   /* preempted, node lost, site lost, ...; own budget */
+    uint32_t program_failures; /* attempts that failed by the program's fault, all classes */
+    uint32_t infra_failures;   /* attempts that failed by a site's fault, all classes */
     struct site_id
         last_site; /* of the newest attempt that failed by the site's fault; for avoidance */
     struct wall_us created_at;
     struct wall_us ended_at; /* 0 until final */
     int32_t exit_code;       /* of the last ended attempt; -1: none */
     uint32_t outcome;        /* enum outcome of the last ended attempt */
-    uint64_t version;        /* ETag; +1 at every change */
+    /* Since it was submitted or retried by hand, by class; 255: that many or more. */
+    uint8_t failures[FAILURE_CLASS_COUNT_];
+    uint64_t version; /* ETag; +1 at every change */
 };
-
-enum { JOB_INFRA_FAILURES_MAX = 20 };
 
 const char *runtime_name(enum runtime runtime);
 const char *priority_name(enum priority_class priority);
@@ -237,6 +242,8 @@ enum err job_state_parse(struct slice text, enum job_state *out) LQ_CHECKED;
  * grace <= time_limit, ... */
 enum err job_spec_check(const struct job_spec *spec, struct fault *fault) LQ_CHECKED;
 
+/* How many failures of that class are tried again; FAILURE_NO_BUDGET: any number. */
+uint32_t job_spec_retries(const struct job_spec *spec, enum failure_class failure);
 /* The grace of a job that names none: JOB_GRACE_DEFAULT, but not longer than its time limit. */
 struct span_ms job_spec_default_grace(const struct job_spec *spec);
 

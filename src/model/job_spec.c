@@ -411,6 +411,30 @@ static enum err check_placement(const struct job_placement *placement, struct fa
     return ERR_OK;
 }
 
+static enum err check_retries(const struct job_spec *spec, struct fault *fault)
+{
+    char field[FAULT_FIELD_MAX];
+    for (unsigned i = FAILURE_OUT_OF_MEMORY; i < FAILURE_CLASS_COUNT_; i++) {
+        const struct failure_rule *rule = failure_rule((enum failure_class)i);
+        (void)snprintf(field, sizeof(field), "retry.%s", rule->name);
+        enum err err = (spec->retry_named >> i & 1) == 0
+                           ? ERR_OK
+                           : check_range(spec->retry_max[i], 0, rule->budget_max, field, fault);
+        if (err != ERR_OK)
+            return err;
+    }
+    return check_range(spec->retries_max, 0, JOB_RETRIES_MAX, "retries", fault);
+}
+
+uint32_t job_spec_retries(const struct job_spec *spec, enum failure_class failure)
+{
+    if (failure == FAILURE_PROGRAM_ERROR)
+        return spec->retries_max;
+    if ((spec->retry_named >> failure & 1) != 0)
+        return spec->retry_max[failure];
+    return failure_rule(failure)->budget;
+}
+
 static enum err check_terms(const struct job_spec *spec, struct fault *fault)
 {
     enum err err;
@@ -435,7 +459,7 @@ static enum err check_terms(const struct job_spec *spec, struct fault *fault)
     if (spec->budget.micros < 0 || spec->budget.micros > JOB_BUDGET_MAX.micros)
         return fault_set(fault, spec->budget.micros < 0 ? ERR_INVALID : ERR_LIMIT, "budget",
                          "must be more than zero and at most 10^12");
-    return check_range(spec->retries_max, 0, JOB_RETRIES_MAX, "retries", fault);
+    return check_retries(spec, fault);
 }
 
 /* Terms before the checkpoint: its grace is held against a time limit that makes sense. */

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "core/failure_story.h"
 #include "model/words.h"
 #include "server/api.h"
 #include "server/inputs.h"
@@ -296,6 +297,7 @@ void api_jobs_list(struct request *request)
 struct job_view {
     struct buffer out;
     struct json_writer writer;
+    struct slice spec; /* as the store has it; in the request's memory */
 };
 
 static void view_closed(struct request *request)
@@ -340,6 +342,29 @@ static void on_view_usage(struct request *request, const struct store_answer *an
     request_query_maybe(request, &query, on_view_checkpoint);
 }
 
+/* What the newest attempt that has ended means, as the server's own core would say it. */
+static void view_failure(struct request *request, const struct store_answer *answer)
+{
+    struct job_view *view = request->extra;
+    struct arena arena;
+    struct job_spec spec;
+    struct failure_story story = {.row = &request->job, .spec = &spec, .last = FAILURE_NONE};
+    arena_init(&arena, SPEC_ARENA_BYTES);
+    for (size_t i = 0; i < answer->count; i++) {
+        const struct attempt_row *row = &answer->attempts[i].row;
+        if (!attempt_state_is_final(row->state))
+            continue;
+        const struct site *site = directory_site_by_id(request->server->directory, row->site);
+        story.last = attempt_failure(row);
+        story.site = site == NULL ? (struct slice){0} : site->name;
+    }
+    if (spec_parse(view->spec, &arena, &spec, NULL) != ERR_OK)
+        story.last = FAILURE_NONE;
+    json_key(&view->writer, "failure");
+    failure_story_write(&view->writer, &story);
+    arena_deinit(&arena);
+}
+
 static void on_view_attempts(struct request *request, const struct store_answer *answer)
 {
     struct job_view *view = request->extra;
@@ -355,6 +380,7 @@ static void on_view_attempts(struct request *request, const struct store_answer 
         json_end_object(&view->writer);
     }
     json_end_array(&view->writer);
+    view_failure(request, answer);
     struct store_query query = {.kind = STORE_USAGE_SUM};
     query.usage_sum.tenants.is_all = true; /* the job's ownership has been judged */
     query.usage_sum.job = request->job.id;
@@ -371,6 +397,7 @@ static void on_view_spec(struct request *request, const struct store_answer *ans
     row_put_job(&request->job, &view->writer);
     json_key(&view->writer, "spec");
     json_raw(&view->writer, answer->spec);
+    view->spec = arena_copy(request_arena(request), answer->spec);
     struct store_query query = {.kind = STORE_ATTEMPT_LIST};
     query.attempt_list.job = request->job.id;
     request_query_store(request, &query, on_view_attempts);

@@ -5,7 +5,7 @@
 #include "base/assert.h"
 
 /* A new field of a noun needs a column (and a migration) before it is kept. */
-_Static_assert(sizeof(struct job_row) == 152, "every field of a job has a column");
+_Static_assert(sizeof(struct job_row) == 168, "every field of a job has a column");
 _Static_assert(sizeof(struct attempt_row) == 152, "every field of an attempt has a column");
 _Static_assert(sizeof(struct usage_record) == 248, "every field of a usage record has a column");
 _Static_assert(sizeof(struct artifact_row) == 144, "every field of an artifact has a column");
@@ -38,8 +38,19 @@ int row_job_bind_mutable(sqlite3_stmt *statement, int position, const struct job
     sql_bind_i64(statement, p++, row->exit_code);
     sql_bind_u64(statement, p++, row->outcome);
     sql_bind_u64(statement, p++, row->version);
+    (void)sqlite3_bind_blob(statement, p++, row->failures, sizeof(row->failures), SQLITE_STATIC);
     ASSERT(p - position == ROW_JOB_MUTABLE_COUNT);
     return p;
+}
+
+/* A row of an older build has none, and one of a newer build may know more classes. */
+static void read_failures(sqlite3_stmt *statement, int column, uint8_t out[FAILURE_CLASS_COUNT_])
+{
+    const void *bytes = sqlite3_column_blob(statement, column);
+    int size = sqlite3_column_bytes(statement, column);
+    memset(out, 0, FAILURE_CLASS_COUNT_);
+    if (bytes != NULL)
+        memcpy(out, bytes, size < FAILURE_CLASS_COUNT_ ? (size_t)size : FAILURE_CLASS_COUNT_);
 }
 
 int row_job_read(sqlite3_stmt *statement, int column, struct job_row *out)
@@ -63,6 +74,7 @@ int row_job_read(sqlite3_stmt *statement, int column, struct job_row *out)
     out->exit_code = sqlite3_column_int(statement, c++);
     out->outcome = sql_u32(statement, c++);
     out->version = sql_u64(statement, c++);
+    read_failures(statement, c++, out->failures);
     return c;
 }
 

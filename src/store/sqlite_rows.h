@@ -10,7 +10,7 @@
 #define ROW_JOB_FIXED "id,spec,tenant,submitter,array_index,created_epoch,created_at"
 #define ROW_JOB_MUTABLE                                                                            \
     "state,cancel,attempt,epoch,program_failures,infra_failures,last_site,ended_at,exit_code,"     \
-    "outcome,version"
+    "outcome,version,failures"
 #define ROW_ATTEMPT_FIXED                                                                          \
     "job,number,epoch,site,journal,variant,nodes,contact,lease_ms,ask,offered_at"
 #define ROW_ATTEMPT_MUTABLE "state,revoke,outcome,exit_code,started_at,ended_at,ran_ms,version"
@@ -24,7 +24,7 @@
 
 enum {
     ROW_JOB_FIXED_COUNT = 7,
-    ROW_JOB_MUTABLE_COUNT = 11,
+    ROW_JOB_MUTABLE_COUNT = 12,
     ROW_ATTEMPT_FIXED_COUNT = 11,
     ROW_ATTEMPT_MUTABLE_COUNT = 8,
     ROW_USAGE_COUNT = 21,

@@ -82,9 +82,13 @@ static const char SCHEMA_2[] =
     "CREATE INDEX reclaim_by_site ON reclaim(site, at, name);"
     "CREATE INDEX reclaim_by_time ON reclaim(at, site, name);";
 
+/* One byte a class of failure, in the order of model/failure.h. */
+static const char SCHEMA_3[] = "ALTER TABLE job ADD COLUMN failures BLOB;";
+
 static const struct sql_migration MIGRATIONS[] = {
     {.version = 1, .name = "first", .text = SCHEMA_1},
     {.version = 2, .name = "reclaims", .text = SCHEMA_2},
+    {.version = 3, .name = "failures by class", .text = SCHEMA_3},
 };
 _Static_assert(sizeof MIGRATIONS / sizeof MIGRATIONS[0] == STORE_SCHEMA_VERSION,
                "a migration for every version");
@@ -109,8 +113,8 @@ const struct sql_schema SQLITE_STORE_SCHEMA = {
 
 #define JOB_SET                                                                                    \
     "cancel=?2,attempt=?3,epoch=?4,program_failures=?5,infra_failures=?6,last_site=?7,"            \
-    "ended_at=?8,exit_code=?9,outcome=?10,version=?11"
-#define JOB_WHERE " WHERE id=?12 AND version=?11-1 AND state=?13 AND attempt=?14"
+    "ended_at=?8,exit_code=?9,outcome=?10,version=?11,failures=?12"
+#define JOB_WHERE " WHERE id=?13 AND version=?11-1 AND state=?14 AND attempt=?15"
 #define ATTEMPT_SET                                                                                \
     "revoke=?2,outcome=?3,exit_code=?4,started_at=?5,ended_at=?6,ran_ms=?7,version=?8"
 #define ATTEMPT_WHERE " WHERE job=?9 AND number=?10 AND epoch=?11 AND version=?8-1 AND state=?12"
@@ -124,8 +128,9 @@ const char *const SQLITE_STORE_TEXTS[SQLITE_STATEMENT_COUNT_] = {
     [SQL_META_EVENTS] = "SELECT (SELECT min(seq) FROM event),(SELECT max(seq) FROM event)",
 
     [SQL_SPEC_INSERT] = "INSERT INTO spec VALUES(?1,?2)",
-    [SQL_JOB_INSERT] = "INSERT INTO job(" JOB_ROW
-                       ") VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18)",
+    [SQL_JOB_INSERT] =
+        "INSERT INTO job(" JOB_ROW
+        ") VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18,?19)",
     [SQL_JOB_UPDATE] = "UPDATE job SET " JOB_SET JOB_WHERE " AND state=?1",
     [SQL_JOB_MOVE] = "UPDATE job SET state=?1," JOB_SET JOB_WHERE,
     [SQL_ATTEMPT_INSERT] =

@@ -33,6 +33,32 @@ static void read_i32(struct value_reader *reader, const char *name, int32_t *out
 
 /* ---- jobs ---- */
 
+static void put_failures(const uint8_t counts[FAILURE_CLASS_COUNT_], struct json_writer *writer)
+{
+    json_key(writer, "failures");
+    json_begin_object(writer);
+    for (unsigned i = FAILURE_NONE + 1; i < FAILURE_CLASS_COUNT_; i++)
+        if (counts[i] > 0)
+            json_put_u64(writer, failure_name((enum failure_class)i), counts[i]);
+    json_end_object(writer);
+}
+
+/* Classes that a newer server knows are passed over. */
+static void read_failures(struct value_reader *reader, uint8_t out[FAILURE_CLASS_COUNT_])
+{
+    struct json_value value = value_member(reader, "failures");
+    struct value_reader inner;
+    if (json_is_missing(value))
+        return;
+    value_begin(&inner, value, NULL, 0, NULL, reader->fault);
+    for (unsigned i = FAILURE_NONE + 1; i < FAILURE_CLASS_COUNT_; i++) {
+        uint32_t count = 0;
+        value_opt_u32(&inner, failure_name((enum failure_class)i), 0, UINT8_MAX, &count);
+        out[i] = (uint8_t)count;
+    }
+    value_fail(reader, inner.err);
+}
+
 void row_put_job(const struct job_row *row, struct json_writer *writer)
 {
     json_put_id(writer, "id", row->id.id, ID_PREFIX_JOB);
@@ -47,6 +73,7 @@ void row_put_job(const struct job_row *row, struct json_writer *writer)
     json_put_u64(writer, "created_epoch", row->created_epoch);
     json_put_u64(writer, "program_failures", row->program_failures);
     json_put_u64(writer, "infra_failures", row->infra_failures);
+    put_failures(row->failures, writer);
     value_put_id(writer, "last_site", row->last_site.id, ID_PREFIX_SITE);
     value_put_wall(writer, "created_at", row->created_at);
     value_put_wall(writer, "ended_at", row->ended_at);
@@ -76,6 +103,7 @@ enum err row_decode_job(struct json_value value, struct job_row *out, struct fau
     value_opt_u64(&reader, "created_epoch", 0, UINT64_MAX, &row.created_epoch);
     value_opt_u32(&reader, "program_failures", 0, UINT32_MAX, &row.program_failures);
     value_opt_u32(&reader, "infra_failures", 0, UINT32_MAX, &row.infra_failures);
+    read_failures(&reader, row.failures);
     value_opt_id(&reader, "last_site", ID_PREFIX_SITE, &row.last_site.id);
     value_opt_wall(&reader, "created_at", &row.created_at);
     value_opt_wall(&reader, "ended_at", &row.ended_at);
@@ -103,6 +131,8 @@ void row_put_attempt(const struct attempt_row *row, struct json_writer *writer)
         json_put_text(writer, "revoke", revoke_name(row->revoke));
     if (row->outcome != OUTCOME_NONE)
         json_put_text(writer, "outcome", outcome_name(row->outcome));
+    if (attempt_failure(row) != FAILURE_NONE)
+        json_put_text(writer, "failure", failure_name(attempt_failure(row)));
     if (row->exit_code != -1)
         json_put_i64(writer, "exit_code", row->exit_code);
     json_put_u64(writer, "variant", row->variant);

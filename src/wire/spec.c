@@ -23,11 +23,13 @@ struct decoder {
     struct fault *fault;
 };
 
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
 static const char *const SPEC_KEYS[] = {
     "name",     "resources",   "num_nodes", "run",      "envs",       "variants",
     "setup",    "image",       "workdir",   "array",    "checkpoint", "outputs",
     "datasets", "file_mounts", "placement", "priority", "contact",    "time_limit",
-    "expected", "deadline",    "budget",    "retries",  "inputs",
+    "expected", "deadline",    "budget",    "retries",  "retry",      "inputs",
 };
 static const char *const INPUT_KEYS[] = {"path",       "artifact",     "dataset",
                                          "size_bytes", "jurisdiction", "homes"};
@@ -41,8 +43,14 @@ static const char *const CHECKPOINT_KEYS[] = {"dir", "signal", "grace", "every",
 static const char *const PLACEMENT_KEYS[] = {"regions",        "sites", "avoid_sites",
                                              "jurisdictions",  "role",  "provenance",
                                              "round_trip_max", "near"};
+/* Classes of failure from FAILURE_OUT_OF_MEMORY on, in their order; `retries` is of those before.
+ */
+static const char *const RETRY_KEYS[] = {"out_of_memory", "time_limit", "preempted",
+                                         "node_lost",     "site_lost",  "bad_environment",
+                                         "refused",       "not_started"};
+_Static_assert(COUNT(RETRY_KEYS) == FAILURE_CLASS_COUNT_ - FAILURE_OUT_OF_MEMORY,
+               "every class that a spec may name");
 static const char *const CONTACT_KEYS[] = {"policy", "lease"};
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 void spec_defaults(struct job_spec *out)
 {
@@ -384,6 +392,26 @@ static void decode_contact(struct value_reader *reader, struct job_spec *out)
     out->contact = (enum contact_policy)policy;
 }
 
+static void decode_retry(struct value_reader *reader, struct job_spec *out)
+{
+    struct json_value value = value_member(reader, "retry");
+    struct value_reader inner;
+
+    if (json_is_missing(value))
+        return;
+    value_begin(&inner, value, RETRY_KEYS, COUNT(RETRY_KEYS), reader->arena, reader->fault);
+    for (unsigned i = 0; i < COUNT(RETRY_KEYS); i++) {
+        unsigned failure = FAILURE_OUT_OF_MEMORY + i;
+        uint32_t budget = 0, most = failure_rule((enum failure_class)failure)->budget_max;
+        if (json_is_missing(value_member(&inner, RETRY_KEYS[i])))
+            continue;
+        value_opt_u32(&inner, RETRY_KEYS[i], 0, most, &budget);
+        out->retry_named |= UINT32_C(1) << failure;
+        out->retry_max[failure] = (uint8_t)budget;
+    }
+    value_fail(reader, inner.err);
+}
+
 static void decode_terms(struct value_reader *reader, struct job_spec *out)
 {
     unsigned priority = PRIORITY_STANDARD;
@@ -398,6 +426,7 @@ static void decode_terms(struct value_reader *reader, struct job_spec *out)
         value_refuse(reader, "budget", ERR_INVALID,
                      "must be more than zero; leave it out for no limit");
     value_opt_u32(reader, "retries", 0, JOB_RETRIES_MAX, &out->retries_max);
+    decode_retry(reader, out);
     out->priority = (enum priority_class)priority;
     out->budget = budget.value;
 }

@@ -119,6 +119,26 @@ static void encode_inputs(const struct job_spec *spec, struct json_writer *write
     json_end_array(writer);
 }
 
+static void encode_retry(const struct job_spec *spec, struct json_writer *writer)
+{
+    if (spec->retry_named == 0)
+        return;
+    json_key(writer, "retry");
+    json_begin_object(writer);
+    for (unsigned i = FAILURE_OUT_OF_MEMORY; i < FAILURE_CLASS_COUNT_; i++)
+        if ((spec->retry_named >> i & 1) != 0)
+            json_put_u64(writer, failure_name((enum failure_class)i), spec->retry_max[i]);
+    json_end_object(writer);
+}
+
+static bool is_same_retry(const struct job_spec *a, const struct job_spec *b)
+{
+    for (unsigned i = FAILURE_OUT_OF_MEMORY; i < FAILURE_CLASS_COUNT_; i++)
+        if ((a->retry_named >> i & 1) != 0 && a->retry_max[i] != b->retry_max[i])
+            return false;
+    return a->retry_named == b->retry_named && a->retries_max == b->retries_max;
+}
+
 static void encode_terms(const struct job_spec *spec, struct json_writer *writer)
 {
     if (spec->priority != PRIORITY_STANDARD)
@@ -137,6 +157,7 @@ static void encode_terms(const struct job_spec *spec, struct json_writer *writer
         json_put_money(writer, "budget", spec->budget);
     if (spec->retries_max != 0)
         json_put_u64(writer, "retries", spec->retries_max);
+    encode_retry(spec, writer);
 }
 
 void spec_encode(const struct job_spec *spec, struct json_writer *writer)
@@ -251,5 +272,5 @@ bool spec_is_equal(const struct job_spec *a, const struct job_spec *b)
            a->contact == b->contact && a->lease.ms == b->lease.ms &&
            a->time_limit.ms == b->time_limit.ms && a->expected.ms == b->expected.ms &&
            a->deadline.us == b->deadline.us && a->budget.micros == b->budget.micros &&
-           a->retries_max == b->retries_max;
+           is_same_retry(a, b);
 }

@@ -167,11 +167,12 @@ static void failures_of_sites_have_a_budget_of_their_own(void **state)
     struct job_id job;
     struct attempt_token token;
     struct job_spec spec = job_of(1, 1000);
+    const uint32_t REFUSALS = failure_rule(FAILURE_REFUSED)->budget;
     (void)state;
     world_init(&w);
     sites_join(&w);
     start(&w, &spec, &job, &token);
-    for (uint32_t n = 1; n <= JOB_INFRA_FAILURES_MAX + 1; n++) {
+    for (uint32_t n = 1; n <= REFUSALS + 1; n++) {
         struct attempt_row *attempt = store_attempt(&w, job, n);
         assert_non_null(attempt);
         struct fake_site *site = site_of(&w, attempt->site);
@@ -185,7 +186,113 @@ static void failures_of_sites_have_a_budget_of_their_own(void **state)
         }
     }
     assert_int_equal(store_job(&w, job)->state, JOB_FAILED);
-    assert_int_equal(store_job(&w, job)->infra_failures, JOB_INFRA_FAILURES_MAX + 1);
+    assert_int_equal(store_job(&w, job)->infra_failures, REFUSALS + 1);
+    assert_int_equal(store_job(&w, job)->failures[FAILURE_REFUSED], REFUSALS + 1);
+    world_deinit(&w);
+}
+
+/* The site says the end of the job's newest attempt; false: the job is over. */
+static bool ends(struct world *w, struct job_id job, enum outcome outcome)
+{
+    struct attempt_row *attempt = store_attempt(w, job, store_job(w, job)->attempt);
+    assert_non_null(attempt);
+    struct fake_site *site = site_of(w, attempt->site);
+    site_says(site, &attempt->token, PHASE_ENDED, outcome);
+    sync_now(w, site);
+    site_forgets(site);
+    for (int s = 0; s < 70 && store_job(w, job)->state == JOB_PENDING; s++) {
+        world_wait(w, SPAN_S(1));
+        sites_speak(w);
+        world_place(w);
+    }
+    return store_job(w, job)->state == JOB_ACTIVE;
+}
+
+static void out_of_memory_is_not_tried_again_unless_the_job_says_so(void **state)
+{
+    struct world w;
+    struct job_id job;
+    struct attempt_token token;
+    struct job_spec spec = job_of(1, 1000);
+    (void)state;
+    spec.retries_max = 5;
+    world_init(&w);
+    sites_join(&w);
+    run(&w, &spec, &job, &token);
+    assert_false(ends(&w, job, OUTCOME_OUT_OF_MEMORY));
+    assert_int_equal(store_job(&w, job)->state, JOB_FAILED);
+    spec.retry_named = UINT32_C(1) << FAILURE_OUT_OF_MEMORY;
+    spec.retry_max[FAILURE_OUT_OF_MEMORY] = 1;
+    run(&w, &spec, &job, &token);
+    assert_true(ends(&w, job, OUTCOME_OUT_OF_MEMORY));
+    assert_false(ends(&w, job, OUTCOME_OUT_OF_MEMORY));
+    assert_int_equal(store_job(&w, job)->state, JOB_FAILED);
+    world_deinit(&w);
+}
+
+static void each_class_has_its_own_budget(void **state)
+{
+    struct world w;
+    struct job_id job;
+    struct attempt_token token;
+    struct job_spec spec = job_of(1, 1000);
+    (void)state;
+    spec.retry_named = UINT32_C(1) << FAILURE_NODE_LOST | UINT32_C(1) << FAILURE_PREEMPTED;
+    spec.retry_max[FAILURE_NODE_LOST] = 1;
+    spec.retry_max[FAILURE_PREEMPTED] = 2;
+    world_init(&w);
+    sites_join(&w);
+    run(&w, &spec, &job, &token);
+    assert_true(ends(&w, job, OUTCOME_NODE_LOST));
+    assert_true(ends(&w, job, OUTCOME_PREEMPTED));
+    assert_true(ends(&w, job, OUTCOME_BAD_ENVIRONMENT));
+    world_restart(&w, false); /* what is spent outlives the process */
+    sites_join(&w);
+    assert_true(ends(&w, job, OUTCOME_PREEMPTED));
+    assert_false(ends(&w, job, OUTCOME_NODE_LOST));
+    assert_int_equal(store_job(&w, job)->state, JOB_FAILED);
+    assert_int_equal(store_job(&w, job)->failures[FAILURE_NODE_LOST], 2);
+    assert_int_equal(store_job(&w, job)->failures[FAILURE_PREEMPTED], 2);
+    assert_int_equal(store_job(&w, job)->infra_failures, 3);
+    world_deinit(&w);
+}
+
+static void what_was_preempted_returns_elsewhere_first(void **state)
+{
+    struct world w;
+    struct job_id job;
+    struct attempt_token token;
+    struct job_spec spec = job_of(1, 1000);
+    (void)state;
+    world_init(&w);
+    sites_join(&w);
+    struct fake_site *site = run(&w, &spec, &job, &token);
+    assert_true(ends(&w, job, OUTCOME_PREEMPTED));
+    assert_false(id_is_equal(store_attempt(&w, job, 2)->site.id, site->id.id));
+    world_deinit(&w);
+}
+
+static void a_programs_error_keeps_nobody_away_from_its_site(void **state)
+{
+    struct world w;
+    struct job_id job;
+    struct attempt_token token;
+    struct job_spec spec = job_of(1, 1000);
+    struct buffer text;
+    (void)state;
+    spec.retries_max = 2;
+    world_init(&w);
+    sites_join(&w);
+    struct fake_site *site = run(&w, &spec, &job, &token);
+    assert_true(ends(&w, job, OUTCOME_PROGRAM_ERROR));
+    assert_true(id_is_equal(store_attempt(&w, job, 2)->site.id, site->id.id));
+    buffer_init(&text, 1 << 20);
+    assert_int_equal(server_core_explain(w.core, job, w.now, &text), ERR_OK);
+    assert_non_null(strstr(buffer_text(&text),
+                           "\"failure\":{\"class\":\"program_error\",\"blame\":\"program\","
+                           "\"count\":1,\"budget\":2,\"site\":null,\"next\":\"the program "
+                           "failed: it goes on as attempt 2\"}"));
+    buffer_deinit(&text);
     world_deinit(&w);
 }
 
@@ -358,6 +465,10 @@ int main(void)
         cmocka_unit_test(a_node_lost_sends_the_job_elsewhere),
         cmocka_unit_test(a_site_is_avoided_for_a_while_only),
         cmocka_unit_test(failures_of_sites_have_a_budget_of_their_own),
+        cmocka_unit_test(out_of_memory_is_not_tried_again_unless_the_job_says_so),
+        cmocka_unit_test(each_class_has_its_own_budget),
+        cmocka_unit_test(what_was_preempted_returns_elsewhere_first),
+        cmocka_unit_test(a_programs_error_keeps_nobody_away_from_its_site),
         cmocka_unit_test(an_attempt_that_does_not_start_in_time_is_revoked),
         cmocka_unit_test(a_pending_job_is_cancelled_at_once),
         cmocka_unit_test(a_running_job_is_cancelled_when_its_site_confirms),

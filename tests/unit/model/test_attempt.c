@@ -144,15 +144,6 @@ static void test_tokens_order_by_epoch_job_number(void **state)
     assert_true(attempt_token_compare(&a, &b) < 0 && attempt_token_compare(&b, &a) > 0);
 }
 
-static void test_program_faults_are_the_programs_own(void **state)
-{
-    (void)state;
-    for (int i = 0; i < OUTCOME_COUNT_; i++)
-        assert_int_equal(outcome_is_program_fault((enum outcome)i),
-                         i == OUTCOME_PROGRAM_ERROR || i == OUTCOME_OUT_OF_MEMORY ||
-                             i == OUTCOME_TIME_LIMIT);
-}
-
 static struct usage_record good_usage(void)
 {
     return (struct usage_record){
@@ -334,7 +325,6 @@ int main(void)
         cmocka_unit_test(test_attempt_names_read_back),
         cmocka_unit_test(test_other_spellings_of_a_name_are_refused),
         cmocka_unit_test(test_tokens_order_by_epoch_job_number),
-        cmocka_unit_test(test_program_faults_are_the_programs_own),
         cmocka_unit_test(test_wrong_usage_is_refused),
         cmocka_unit_test(test_usage_records_differ_by_every_field),
         cmocka_unit_test(test_audit_hash_is_that_of_the_documented_bytes),

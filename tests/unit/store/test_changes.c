@@ -23,6 +23,8 @@ static void a_job_reads_back_as_it_was_written(void **state)
     row.epoch = 9;
     row.program_failures = 2;
     row.infra_failures = 1;
+    row.failures[FAILURE_OUT_OF_MEMORY] = 2;
+    row.failures[FAILURE_NOT_STARTED] = 255;
     row.last_site.id = scene_id(12);
     row.ended_at.us = INT64_C(1790000000000001);
     row.exit_code = 137;
@@ -45,6 +47,7 @@ static void a_job_reads_back_as_it_was_written(void **state)
     assert_int_equal(back.row.created_epoch, 1);
     assert_int_equal(back.row.program_failures, 2);
     assert_int_equal(back.row.infra_failures, 1);
+    assert_memory_equal(back.row.failures, row.failures, sizeof row.failures);
     assert_int_equal(back.row.created_at.us, row.created_at.us);
     assert_int_equal(back.row.ended_at.us, row.ended_at.us);
     assert_int_equal(back.row.exit_code, 137);

@@ -28,6 +28,7 @@ static struct job_row job_example(void)
         .created_epoch = 1,
         .program_failures = 1,
         .infra_failures = 2,
+        .failures = {[FAILURE_OUT_OF_MEMORY] = 1, [FAILURE_NODE_LOST] = 2},
         .last_site = {{{5}}},
         .created_at = {1700000000001000},
         .ended_at = {1700000009000000},
@@ -102,6 +103,7 @@ static void test_jobs_attempts_and_usage_read_back(void **state)
     assert_int_equal(job.state, job_again.state);
     assert_int_equal(job.created_at.us, job_again.created_at.us);
     assert_int_equal(job.infra_failures, job_again.infra_failures);
+    assert_memory_equal(job.failures, job_again.failures, sizeof(job.failures));
     assert_int_equal(job.version, job_again.version);
 
     scene_reset(scene);

@@ -143,6 +143,9 @@ static const struct refusal REFUSALS[] = {
      "inside another"},
     {"name: x\nrun: y\nfile_mounts: {../x: a}", 3, 21, "file_mounts.../x", ".."},
     {"name: x\nrun: y\nretries: 101", 3, 10, "retries", "100"},
+    {"name: x\nrun: y\nretry: {out_of_memory: 11}", 3, 24, "retry.out_of_memory", "10"},
+    {"name: x\nrun: y\nretry: {program_error: 1}", 3, 9, "retry.program_error", ""},
+    {"name: x\nrun: y\nretry: {node_lost: -1}", 3, 20, "retry.node_lost", ""},
     {"name: x\nrun: [a]", 2, 6, "run", "text"},
 };
 
@@ -356,6 +359,12 @@ static void random_spec(struct random *random, struct arena *arena, struct job_s
     spec->deadline.us = random_between(random, 0, INT64_C(4000000000000)) * 1000;
     spec->budget.micros = random_between(random, 0, JOB_BUDGET_MAX.micros);
     spec->retries_max = (uint32_t)random_below(random, JOB_RETRIES_MAX + 1);
+    for (unsigned i = FAILURE_OUT_OF_MEMORY; i < FAILURE_CLASS_COUNT_; i++)
+        if (random_chance(random, 300000)) {
+            uint32_t most = failure_rule((enum failure_class)i)->budget_max;
+            spec->retry_named |= UINT32_C(1) << i;
+            spec->retry_max[i] = (uint8_t)random_below(random, most + 1);
+        }
     spec->checkpoint.grace = job_spec_default_grace(spec);
     if (random_chance(random, 500000))
         spec->checkpoint = (struct job_checkpoint){
