@@ -231,7 +231,8 @@ def stage_slurm(context):
         return tally
     if not context.run(os.path.join(ROOT, "tools", "setup"), "--test", "--slurm"):
         raise CannotRun("Slurm could not be installed")
-    return pytest(context, "tests/slurm", env={"LQ": LQ})
+    marker = [] if context.mode == "full" else ["-m", "not full"]
+    return pytest(context, "tests/slurm", *marker, env={"LQ": LQ})
 
 
 def stage_fuzz(context):
@@ -290,7 +291,7 @@ STAGES = [
     ("models", QUICK, (10, 60, 60), (), stage_models),
     ("faults", QUICK, (20, 360, 1800), ("build-gcc",), stage_faults),
     ("scenarios", QUICK, (40, 240, 1200), ("build-gcc",), stage_scenarios),
-    ("slurm", NORMAL, (0, 150, 150), ("build-gcc",), stage_slurm),
+    ("slurm", NORMAL, (0, 150, 480), ("build-gcc",), stage_slurm),
     ("build-release", NORMAL, (0, 90, 90), (), lambda c: build(c, "release")),
     ("build-asan", NORMAL, (0, 90, 90), (), lambda c: build(c, "asan")),
     ("unit-asan", NORMAL, (0, 60, 60), ("build-asan",), lambda c: unit(c, "asan")),

@@ -7,9 +7,9 @@ import signal
 import sys
 import threading
 
-EVERY_S = (8.0, 16.0)
+EVERY_S = (6.0, 12.0)
 AWAY_S = (1.0, 6.0)
-CALM_S = 20.0  # before the end, nothing new goes wrong
+CALM_S = 12.0  # before the end, nothing new goes wrong
 
 
 class Chaos(threading.Thread):

@@ -74,11 +74,9 @@ class Records:
         with open(path, encoding="utf-8", errors="replace") as file:
             for line in file:
                 row = dict(word.split("=", 1) for word in line.split() if "=" in word)
-                tres = dict(word.split("=", 1) for word in row.get("Tres", "").split(",") if "=" in word)
                 self.jobs.append({"id": int(row["JobId"]), "name": row["Name"], "state": row["JobState"],
                                   "partition": row["Partition"], "start": stamp(row["StartTime"]),
-                                  "end": stamp(row["EndTime"]), "nodes": expand(row["NodeList"]),
-                                  "devices": int(tres.get("gres/gpu", 0))})
+                                  "end": stamp(row["EndTime"]), "nodes": expand(row["NodeList"])})
 
     def pool(self):
         return [job for job in self.jobs if job["partition"] == "surplus" and job["nodes"] and job["start"] is not None]

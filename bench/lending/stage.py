@@ -20,6 +20,7 @@ LOAD = 0.25  # of all three sites
 LEAD_S = 20.0  # the pool fills before the owners' first job comes
 FILL_SHARE = 1.3  # of the device time that owners leave: the queue never runs dry
 SETTLE_S = 180
+OUTPUT_S = 60
 REST_S = 60  # for the time that is told: set-up and last words
 # Slurm looks at its queue when a job comes or ends, not up to three seconds later.
 SCHEDULER = "bf_interval=1,sched_interval=2,batch_sched_delay=0,preempt_youngest_first"
@@ -112,11 +113,16 @@ def with_pool(clock, net, clusters, arrivals, folder, options):
 
 
 def gather(net, clusters):
-    """What the network and Slurm have on every job, after the last one ended."""
-    jobs = {}
+    """What the network and Slurm have on every job, after the last one ended. Output may come later than the end:
+    an agent that lost its line tries again after up to 15 s."""
+    jobs, until = {}, time.time() + OUTPUT_S
     for job in net.jobs:
-        view = net.job(job)
-        logs = [net.log(job, attempt=attempt["attempt"]) for attempt in view["attempts"]]
+        view, logs = net.job(job), []
+        while True:
+            logs = [net.log(job, attempt=attempt["attempt"]) for attempt in view["attempts"]]
+            if view["state"] != "succeeded" or "\ndone " in logs[-1] or time.time() > until:
+                break
+            time.sleep(0.5)
         jobs[job] = {"view": view, "logs": logs, **net.jobs[job]}
     for cluster in clusters:
         cluster.wait(cluster.is_idle, 60, "idle nodes at the end")
