@@ -180,7 +180,8 @@ void run_on_answer(void *context, const struct drive_answer *answer)
                                             .ran = answer->ranks[i].ran,
                                             .gate_wait = answer->ranks[i].gate_wait,
                                             .kill_wait = answer->ranks[i].kill_wait,
-                                            .cpu_ms = answer->ranks[i].cpu_ms};
+                                            .cpu_ms = answer->ranks[i].cpu_ms,
+                                            .progress = answer->ranks[i].progress};
     if (answer->kind == DRIVE_REJECTED && answer->why != NULL && answer->why[0] != '\0') {
         run_note(run, 0, answer->why);
         tell("%s cannot be started: %s", run->name, answer->why);

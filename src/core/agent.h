@@ -98,6 +98,7 @@ struct engine_rank_end {
     int32_t exit_code;
     struct span_ms ran, gate_wait, kill_wait;
     int64_t cpu_ms;
+    struct attempt_progress progress;
 };
 
 struct agent_event {

@@ -238,6 +238,7 @@ static void take_engine_numbers(struct agent_rank *rank, const struct engine_ran
         rank->kill_wait = end->kill_wait;
     if (end->cpu_ms > rank->cpu_ms)
         rank->cpu_ms = end->cpu_ms;
+    attempt_progress_take(&rank->progress, &end->progress);
 }
 
 void agent_attempt_gone(struct agent_core *core, struct agent_attempt *attempt,

@@ -187,6 +187,7 @@ static void hear(struct agent_core *core, struct agent_rank *rank,
         rank->kill_wait = message->kill_wait;
     if (message->cpu_ms > rank->cpu_ms)
         rank->cpu_ms = message->cpu_ms;
+    attempt_progress_take(&rank->progress, &message->progress);
 }
 
 void agent_gate_kill(struct agent_core *core, struct agent_attempt *attempt, uint32_t rank)

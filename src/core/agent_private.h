@@ -22,6 +22,7 @@ struct agent_rank {
     struct boot_ns heard_at;
     struct span_ms ran, gate_wait, kill_wait;
     int64_t cpu_ms;
+    struct attempt_progress progress;
 };
 
 /* One incarnation at the gate. */

@@ -30,6 +30,8 @@ static void describe(const struct agent_core *core, const struct agent_attempt *
         .since_change = boot_since(core->now.boot, attempt->since),
         .is_reclaiming = attempt->row.phase == PHASE_TAKEN && attempt->row.revoke != REVOKE_NONE &&
                          !agent_is_due(core, attempt->kill_by),
+        .progress =
+            attempt->row.nodes > 0 ? attempt->ranks[0].progress : (struct attempt_progress){0},
     };
 }
 

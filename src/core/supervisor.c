@@ -47,6 +47,7 @@ static void fill_message(struct supervisor *s, enum gate_kind kind, struct now n
         out->gate_wait = boot_since(end, s->born_at);
     }
     out->cpu_ms = s->cpu_ms;
+    out->progress = s->progress;
     if (is_gone) {
         out->outcome = s->outcome;
         out->exit_code = s->exit_code;
@@ -317,6 +318,7 @@ void supervisor_step(struct supervisor *supervisor, const struct supervisor_even
     effects->count = 0;
     if (event->cpu_ms > supervisor->cpu_ms)
         supervisor->cpu_ms = event->cpu_ms;
+    attempt_progress_take(&supervisor->progress, &event->progress);
     switch (event->kind) {
     case SUPERVISOR_BEGIN:
     case SUPERVISOR_TICK:

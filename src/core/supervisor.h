@@ -49,6 +49,7 @@ struct supervisor { /* plain memory, fixed size; treat as opaque */
     enum supervisor_state state;
     struct boot_ns born_at, gate_taken_at, program_gone_at, kill_ordered_at, next_send_at, deadline,
         kill_at, limit_at;
+    struct attempt_progress progress;
     uint64_t send_seq;
     struct {
         uint64_t seq;
@@ -77,6 +78,7 @@ struct supervisor_event {
     int32_t exit_code;
     enum outcome outcome; /* OUTCOME_NONE: judge by the exit code */
     int64_t cpu_ms;
+    struct attempt_progress progress;
 };
 
 enum { SUPERVISOR_ACTIONS_MAX = 4 };

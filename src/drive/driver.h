@@ -42,6 +42,7 @@ struct drive_rank_end { /* as struct engine_rank_end */
     int32_t exit_code;
     struct span_ms ran, gate_wait, kill_wait;
     int64_t cpu_ms;
+    struct attempt_progress progress;
 };
 
 struct drive_answer { /* all of it lives for the callback */

@@ -115,6 +115,7 @@ static void take_end(struct host_call *call, uint32_t rank, const char *dir,
         .gate_wait = message.gate_wait,
         .kill_wait = message.kill_wait,
         .cpu_ms = message.cpu_ms,
+        .progress = message.progress,
     };
     if (why.len != 0 && call->why[0] == '\0')
         (void)snprintf(call->why, sizeof(call->why), "%.*s", SLICE_ARG(why));

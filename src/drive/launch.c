@@ -138,6 +138,7 @@ static void env_protocol(struct launch *launch, uint32_t rank, struct env_list *
     env_number(list, "LQ_NUM_CPUS", processors(launch));
     env_put(list, "LQ_RUNTIME", slice_of(runtime_name(launch->variant->runtime)));
     env_put(list, "LQ_SCRATCH_DIR", SLICE_LITERAL("/tmp"));
+    env_put(list, "LQ_PROGRESS_FILE", SLICE_LITERAL("/tmp/" SUPERVISE_PROGRESS_NAME));
     if (launch->spec.checkpoint.dir.len != 0) {
         const char *dir =
             arena_printf(list->arena, "/job/%.*s", SLICE_ARG(launch->spec.checkpoint.dir));

@@ -100,7 +100,8 @@ static bool take_ends(struct slurm_call *call, const char *dir)
                                                     .ran = message.ran,
                                                     .gate_wait = message.gate_wait,
                                                     .kill_wait = message.kill_wait,
-                                                    .cpu_ms = message.cpu_ms};
+                                                    .cpu_ms = message.cpu_ms,
+                                                    .progress = message.progress};
     }
     return has_end;
 }

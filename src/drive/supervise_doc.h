@@ -20,6 +20,9 @@ enum {
     SUPERVISE_SECRET_MAX = 256,
 };
 
+/* In the scratch folder, which is /tmp inside. */
+#define SUPERVISE_PROGRESS_NAME ".lq-progress"
+
 enum supervise_network {
     NETWORK_NONE, /* a loopback of its own */
     NETWORK_GANG, /* a loopback that the ranks of this attempt share */

@@ -68,6 +68,23 @@ enum failure_class attempt_failure(const struct attempt_row *row)
     return (enum failure_class)OUTCOME_FAILURES[row->outcome];
 }
 
+enum err attempt_progress_parse(struct slice text, uint64_t *out)
+{
+    struct slice line = text, rest;
+    uint64_t value;
+    (void)slice_cut(text, '\n', &line, &rest);
+    if (slice_parse_u64(line, &value) != ERR_OK || value > ATTEMPT_PROGRESS_MAX)
+        return ERR_INVALID;
+    *out = value;
+    return ERR_OK;
+}
+
+void attempt_progress_take(struct attempt_progress *known, const struct attempt_progress *said)
+{
+    if (said->value > known->value || (known->over.ms == 0 && said->over.ms > 0))
+        *known = *said;
+}
+
 bool attempt_token_is_equal(const struct attempt_token *a, const struct attempt_token *b)
 {
     return a->epoch == b->epoch && a->number == b->number && id_is_equal(a->job.id, b->job.id);

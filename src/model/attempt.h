@@ -97,6 +97,20 @@ struct rank_place {
     uint8_t devices[RANK_DEVICES_MAX]; /* ascending */
 };
 
+/* How far a program says that it is, in units of its own. */
+struct attempt_progress {
+    uint64_t value;      /* its last word; 0: none */
+    uint64_t units;      /* done in this attempt since its first word */
+    struct span_ms over; /* from the first word to the last */
+};
+#define ATTEMPT_PROGRESS_MAX (UINT64_C(1) << 53)
+
+/* "1200\n": digits, then the end of the text or of the line. ERR_INVALID, also past
+ * ATTEMPT_PROGRESS_MAX. */
+enum err attempt_progress_parse(struct slice text, uint64_t *out) LQ_CHECKED;
+/* What is said replaces what was known if it is further on; else nothing changes. */
+void attempt_progress_take(struct attempt_progress *known, const struct attempt_progress *said);
+
 enum { ATTEMPT_NAME_MAX = 80 };
 /* Deterministic native name at an engine: "lq-<epoch>-<job's 26 characters>-<number>". Safe as
  * file, process and Slurm job name. */

@@ -21,6 +21,7 @@
 #include "supervise/gang_net.h"
 #include "supervise/link.h"
 #include "supervise/output.h"
+#include "supervise/progress.h"
 
 enum {
     ARENA_BYTES_MAX = 8 << 20,
@@ -45,6 +46,7 @@ struct supervise {
     struct child child;
     struct output output;
     struct disk_watch watch;
+    struct progress progress;
     struct fault broken; /* why no program can be started here; code ERR_OK: none */
     char why[SUPERVISE_WHY_MAX];
     enum outcome stopped_as; /* by this shell: the disk's limit */
@@ -261,6 +263,7 @@ static void step(struct supervise *s, struct supervisor_event *event)
     struct now now = clock_now(&s->clock);
     if (s->child.is_started && !s->is_told_gone)
         event->cpu_ms = child_cpu_ms(&s->child);
+    event->progress = s->progress.told;
     supervisor_step(&s->core, event, now, &effects);
     for (uint32_t i = 0; i < effects.count; i++)
         act(s, &effects.actions[i], now);
@@ -289,6 +292,7 @@ static void on_gone(struct supervise *s)
                                      .exit_code = s->child.exit_code};
     s->is_told_gone = true;
     output_drain(&s->output);
+    progress_look(&s->progress, s->child.scratch, clock_boot(&s->clock), true);
     event.cpu_ms = child_cpu_ms(&s->child);
     bool is_ours = s->core.state != SUPERVISOR_RUNNING || s->stopped_as != OUTCOME_NONE;
     if (!s->child.has_exit_code && !is_ours && !child_ran_out_of_memory(&s->child))
@@ -348,6 +352,7 @@ static void on_turn(struct supervise *s)
         }
         if (s->stopped_as != OUTCOME_NONE)
             child_kill(&s->child);
+        progress_look(&s->progress, s->child.scratch, now.boot, false);
         if (child_is_gone(&s->child))
             on_gone(s);
     }

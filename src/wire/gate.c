@@ -32,6 +32,7 @@ enum err gate_message_encode(const struct gate_message *message, struct buffer *
     span_put(&writer, "kill_wait_ms", message->kill_wait);
     if (message->cpu_ms != 0)
         json_put_i64(&writer, "cpu_ms", message->cpu_ms);
+    progress_put(&writer, &message->progress);
     outcome_put(&writer, "outcome", message->outcome);
     if (message->exit_code != 0)
         json_put_i64(&writer, "exit_code", message->exit_code);
@@ -75,6 +76,7 @@ enum err gate_message_decode(struct slice line, struct arena *arena, struct gate
     fields_opt_span(&fields, "gate_wait_ms", 0, &message.gate_wait);
     fields_opt_span(&fields, "kill_wait_ms", 0, &message.kill_wait);
     fields_opt_i64(&fields, "cpu_ms", 0, &message.cpu_ms);
+    fields_opt_progress(&fields, &message.progress);
     fields_opt_outcome(&fields, "outcome", &message.outcome);
     fields_opt_i32(&fields, "exit_code", &message.exit_code);
     json_document_destroy(document);

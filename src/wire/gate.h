@@ -34,14 +34,15 @@ struct gate_message {
     struct span_ms lease; /* GO, LEASE: remaining, to be anchored at the send time of request `seq`;
                              <0: no extension; 0 never sent */
     bool has_lease;       /* false under policy strict: run without end */
-    enum revoke_reason reason; /* KILL */
-    struct span_ms grace;      /* KILL */
-    struct span_ms ran;        /* RENEW, EXIT: since GO */
-    struct span_ms gate_wait;  /* RENEW, EXIT: native start to GO */
-    struct span_ms kill_wait;  /* EXIT: kill ordered to last process gone */
-    int64_t cpu_ms;            /* RENEW, EXIT: processor time so far */
-    enum outcome outcome;      /* EXIT */
-    int32_t exit_code;         /* EXIT */
+    enum revoke_reason reason;        /* KILL */
+    struct span_ms grace;             /* KILL */
+    struct span_ms ran;               /* RENEW, EXIT: since GO */
+    struct span_ms gate_wait;         /* RENEW, EXIT: native start to GO */
+    struct span_ms kill_wait;         /* EXIT: kill ordered to last process gone */
+    int64_t cpu_ms;                   /* RENEW, EXIT: processor time so far */
+    struct attempt_progress progress; /* RENEW, EXIT */
+    enum outcome outcome;             /* EXIT */
+    int32_t exit_code;                /* EXIT */
 };
 
 enum err gate_message_encode(const struct gate_message *message,

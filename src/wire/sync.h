@@ -38,9 +38,10 @@ struct sync_attempt { /* one line of the agent's report */
     enum journal_phase phase;
     enum outcome outcome; /* PHASE_ENDED, PHASE_NEVER */
     int32_t exit_code;
-    struct span_ms ran;          /* since the gate was taken */
-    struct span_ms since_change; /* age of this phase */
-    bool is_reclaiming;          /* notice given, inside its grace */
+    struct span_ms ran;               /* since the gate was taken */
+    struct span_ms since_change;      /* age of this phase */
+    bool is_reclaiming;               /* notice given, inside its grace */
+    struct attempt_progress progress; /* rank 0's */
 };
 
 struct sync_link {

@@ -208,6 +208,29 @@ void span_put(struct json_writer *writer, const char *name, struct span_ms span)
         json_put_i64(writer, name, span.ms);
 }
 
+void progress_put(struct json_writer *writer, const struct attempt_progress *progress)
+{
+    if (progress->value == 0)
+        return;
+    json_put_u64(writer, "progress", progress->value);
+    json_put_u64(writer, "progress_units", progress->units);
+    json_put_i64(writer, "progress_ms", progress->over.ms);
+}
+
+void fields_opt_progress(struct fields *fields, struct attempt_progress *out)
+{
+    struct attempt_progress progress = {0};
+    fields_opt_u64(fields, "progress", &progress.value);
+    fields_opt_u64(fields, "progress_units", &progress.units);
+    fields_opt_span(fields, "progress_ms", 0, &progress.over);
+    if (fields->err == ERR_OK &&
+        (progress.value > ATTEMPT_PROGRESS_MAX || progress.units > progress.value ||
+         progress.over.ms > JOB_SPAN_MAX.ms))
+        fields->err = fault_set(fields->fault, ERR_INVALID, "progress", "is out of range");
+    if (fields->err == ERR_OK)
+        *out = progress;
+}
+
 void outcome_put(struct json_writer *writer, const char *name, enum outcome outcome)
 {
     if (outcome != OUTCOME_NONE)

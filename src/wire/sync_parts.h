@@ -54,6 +54,9 @@ void token_put(struct json_writer *writer, const char *name, const struct attemp
 void token_write(struct json_writer *writer, const struct attempt_token *token);
 /* Left out when zero. */
 void span_put(struct json_writer *writer, const char *name, struct span_ms span);
+/* Three members, left out when nothing was said. */
+void progress_put(struct json_writer *writer, const struct attempt_progress *progress);
+void fields_opt_progress(struct fields *fields, struct attempt_progress *out);
 void outcome_put(struct json_writer *writer, const char *name, enum outcome outcome);
 void revoke_put(struct json_writer *writer, const char *name, enum revoke_reason reason);
 

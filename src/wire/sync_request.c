@@ -103,6 +103,7 @@ static void attempt_put(struct json_writer *writer, const struct sync_attempt *a
     span_put(writer, "age_ms", attempt->since_change);
     if (attempt->is_reclaiming)
         json_put_bool(writer, "reclaiming", true);
+    progress_put(writer, &attempt->progress);
     json_end_object(writer);
 }
 
@@ -121,6 +122,7 @@ static enum err attempt_get(struct json_value value, struct arena *arena, struct
     fields_opt_span(&fields, "ran_ms", 0, &attempt.ran);
     fields_opt_span(&fields, "age_ms", 0, &attempt.since_change);
     fields_opt_bool(&fields, "reclaiming", &attempt.is_reclaiming);
+    fields_opt_progress(&fields, &attempt.progress);
     if (fields.err != ERR_OK)
         return fields.err;
     attempt.phase = (enum journal_phase)phase;

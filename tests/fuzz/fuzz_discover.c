@@ -14,13 +14,16 @@ static void read_documents(uint8_t kind, struct slice text)
     struct supervise_lock lock;
     struct gate_message message;
     struct slice why;
+    uint64_t value;
     arena_init(&arena, 8 << 20);
     if (kind == 7)
         (void)!supervise_doc_decode(text, &arena, &doc, NULL);
     else if (kind == 8)
         (void)!end_record_decode(text, &arena, &message, &why, NULL);
-    else
+    else if (kind == 9)
         (void)!supervise_lock_parse(text, &lock);
+    else
+        (void)!attempt_progress_parse(text, &value);
     arena_deinit(&arena);
 }
 
@@ -30,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0)
         return 0;
     struct slice text = slice_make(data + 1, size - 1);
-    uint8_t kind = data[0] % 11;
+    uint8_t kind = data[0] % 12;
     switch (kind) {
     case 0:
         (void)discover_parse_nvidia(text, &found);

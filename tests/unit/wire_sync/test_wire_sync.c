@@ -70,7 +70,10 @@ static void a_request_reads_back_as_it_was(void **state)
          .exit_code = 137,
          .ran = {1234},
          .since_change = {99}},
-        {.token = TOKEN, .phase = PHASE_TAKEN, .is_reclaiming = true},
+        {.token = TOKEN,
+         .phase = PHASE_TAKEN,
+         .is_reclaiming = true,
+         .progress = {700, 200, {2100}}},
     };
     const struct sync_node nodes[] = {{.node = 2,
                                        .is_up = true,
@@ -114,6 +117,9 @@ static void a_request_reads_back_as_it_was(void **state)
     assert_int_equal(back.attempts[0].exit_code, 137);
     assert_int_equal(back.attempts[0].ran.ms, 1234);
     assert_true(back.attempts[1].is_reclaiming);
+    assert_int_equal(back.attempts[1].progress.value, 700);
+    assert_int_equal(back.attempts[1].progress.units, 200);
+    assert_int_equal(back.attempts[1].progress.over.ms, 2100);
     assert_int_equal(back.node_count, 1);
     assert_true(back.nodes[0].node == nodes[0].node && back.nodes[0].is_up == nodes[0].is_up);
     assert_true(back.nodes[0].cpu_milli_free == nodes[0].cpu_milli_free &&
