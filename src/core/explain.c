@@ -31,7 +31,7 @@ void place_line_sentence(const struct place_site_line *line, struct buffer *out)
                       SLICE_ARG(line->detail));
         return;
     case FILTER_PROVENANCE:
-        buffer_printf(out, "the job asks for domestic chips; %.*s ones are not",
+        buffer_printf(out, "the job asks for domestic chips, and %.*s is none",
                       SLICE_ARG(line->detail));
         return;
     case FILTER_RUNTIME:
@@ -100,6 +100,7 @@ static void score_write(struct json_writer *writer, const struct place_score *sc
     json_put_money(writer, "fragmentation", score->fragmentation);
     json_put_money(writer, "risk", score->risk);
     json_put_money(writer, "role", score->role);
+    json_put_money(writer, "explore", score->explore);
     json_put_money(writer, "total", score->total);
     json_end_object(writer);
 }
@@ -128,6 +129,7 @@ static void line_write(struct json_writer *writer, const struct place_site_line 
     json_put_text(writer, "filter", place_filter_name(line->filter));
     json_put_string(writer, "reason", buffer_slice(&words));
     json_put_u64(writer, "variant", line->variant);
+    json_put_string(writer, "accelerator", line->accelerator);
     json_key(writer, "score");
     if (line->has_score)
         score_write(writer, &line->score);
@@ -136,6 +138,38 @@ static void line_write(struct json_writer *writer, const struct place_site_line 
     eta_write(writer, line->has_eta, line->eta_low, line->eta_high);
     json_end_object(writer);
     buffer_deinit(&words);
+}
+
+/* A price a million units of the workload's own progress; null where it is not known. */
+static void unit_price_write(struct json_writer *writer, const struct place_price *price)
+{
+    enum { S_PER_HOUR = 3600 };
+    struct money of_million = {0};
+    int64_t rate = price->rate > INT64_MAX / S_PER_HOUR ? INT64_MAX / S_PER_HOUR
+                                                        : (int64_t)price->rate; /* millionths a s */
+    json_key(writer, "ask_per_million_units");
+    if (rate <= 0 || money_scale(price->ask_per_hour, INT64_C(1000000) * 1000000, rate * S_PER_HOUR,
+                                 &of_million) != ERR_OK)
+        json_null(writer);
+    else
+        json_money(writer, of_million);
+}
+
+static void choice_write(struct json_writer *writer, const struct place_site_line *choice)
+{
+    json_begin_object(writer);
+    json_put_string(writer, "site", choice->site_name);
+    json_put_u64(writer, "variant", choice->variant);
+    json_put_string(writer, "accelerator", choice->accelerator);
+    json_put_text(writer, "filter", place_filter_name(choice->filter));
+    json_put_text(writer, "speed", place_pace_name(choice->price.source));
+    json_put_u64(writer, "units_per_s_micro", choice->price.rate);
+    json_put_u64(writer, "time_per_mille", choice->price.pace_milli);
+    json_put_money(writer, "ask_per_hour", choice->price.ask_per_hour);
+    unit_price_write(writer, &choice->price);
+    json_put_money(writer, "explore", choice->score.explore);
+    json_put_money(writer, "total", choice->score.total);
+    json_end_object(writer);
 }
 
 static const char *verdict_name(enum place_verdict verdict)
@@ -215,6 +249,11 @@ void explanation_members(struct json_writer *writer, const struct place_explanat
     json_begin_array(writer);
     for (uint32_t i = 0; i < e->line_count; i++)
         line_write(writer, &e->lines[i]);
+    json_end_array(writer);
+    json_key(writer, "choices");
+    json_begin_array(writer);
+    for (uint32_t i = 0; i < e->choice_count; i++)
+        choice_write(writer, &e->choices[i]);
     json_end_array(writer);
 }
 

@@ -1,7 +1,9 @@
 /* Explanations in JSON and in words:
  * {"verdict":"now|later|impossible|held","sentence","chosen":"site"|null,"runner_up":"site"|null,"lost_by":money|null,
- *  "sites":[{"site","filter","reason","variant","score":{...},"eta_ms":{"low","high"}}],"eta_ms":{"low","high"}|null,
- *  "queue_position","blocked_by"} */
+ *  "sites":[{"site","filter","reason","variant","accelerator","score":{...},"eta_ms":{"low","high"}}],"eta_ms":{"low","high"}|null,
+ *  "queue_position","blocked_by",
+ *  "choices":[{"site","variant","accelerator","filter","speed","units_per_s_micro","time_per_mille",
+ *              "ask_per_hour","ask_per_million_units":money|null,"explore","total"}]} */
 #ifndef LQ_CORE_EXPLAIN_H
 #define LQ_CORE_EXPLAIN_H
 

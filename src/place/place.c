@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "place/place_pace.h"
 #include "place/place_state.h"
 
 static const char *const FILTER_NAMES[FILTER_COUNT_] = {
@@ -34,6 +35,16 @@ const char *place_filter_name(enum place_filter filter)
     return FILTER_NAMES[filter];
 }
 
+const char *place_pace_name(enum place_pace pace)
+{
+    static const char *const NAMES[PACE_COUNT_] = {[PACE_NONE] = "none",
+                                                   [PACE_MEASURED] = "measured",
+                                                   [PACE_CATALOGUE] = "catalogue",
+                                                   [PACE_UNKNOWN] = "unknown"};
+    ASSERT((unsigned)pace < PACE_COUNT_);
+    return NAMES[pace];
+}
+
 struct placer *placer_create(void)
 {
     struct placer *placer = calloc(1, sizeof(*placer));
@@ -44,6 +55,8 @@ struct placer *placer_create(void)
     vector_init(&placer->links, sizeof(struct place_link *), PLACE_LINKS_MAX);
     vector_init(&placer->sites, sizeof(struct place_site *), PLACE_SITES_MAX);
     vector_init(&placer->names, sizeof(char *), PLACE_NAMES_MAX);
+    vector_init(&placer->chips, sizeof(struct place_chip), PLACE_NAMES_MAX);
+    idmap_init(&placer->workloads, PLACE_WORKLOADS_MAX, 0);
     idmap_init(&placer->tenants, TENANTS_MAX, 0);
     idmap_init(&placer->queued, PLACE_JOBS_MAX, 0);
     idmap_init(&placer->holds, PLACE_JOBS_MAX, 0);
@@ -125,6 +138,8 @@ void placer_destroy(struct placer *placer)
     vector_deinit(&placer->regions);
     vector_deinit(&placer->links);
     vector_deinit(&placer->names);
+    vector_deinit(&placer->chips);
+    values_free(&placer->workloads);
     cursor = 0;
     while (u64map_next(&placer->arrays, &cursor, NULL, &value))
         free(value);
@@ -205,10 +220,10 @@ struct place_hold *place_hold_make(struct placer *placer, const struct place_job
     hold->mem_bytes = job->spec->mem_bytes;
     hold->accelerators = job->spec->variants[variant].accelerators;
     hold->since = since;
-    hold->expected = place_expected(placer, job);
     hold->limit = place_limit(placer, job);
     for (uint32_t r = 0; r < nodes; r++)
         hold->ranks[r].place = places[r];
+    hold->expected = place_hold_expected(placer, hold);
     place_hold_nodes(hold, true);
     hold->site_next = site->holds;
     if (site->holds != NULL)

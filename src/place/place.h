@@ -59,6 +59,7 @@ struct place_score {
     struct money fragmentation; /* policy: value of what the choice leaves unusable */
     struct money risk;          /* policy: owner's reclaim, recent failures */
     struct money role;          /* policy: region role mismatch */
+    struct money explore; /* policy: below zero, what a first try of a kind of chip is worth */
     struct money total;
 };
 
@@ -76,9 +77,11 @@ struct place_job { /* what the engine keeps of a job; `spec` must live and stay 
     struct slice restore_jurisdiction;
     struct site_id restore_site; /* where a local copy is */
     uint64_t restore_bytes;
+    struct id workload; /* jobs with the same one do the same work, so that speeds measured on one
+                           tell of the others; none: prices are compared by the hour */
 };
 
-enum { PLACE_SITES_MAX = 4096 };
+enum { PLACE_SITES_MAX = 4096, PLACE_WORKLOADS_MAX = 1 << 20 };
 
 struct place_decision {
     struct job_id job;
@@ -129,6 +132,29 @@ void placer_site_open(struct placer *placer, struct site_id site, bool is_open);
 void placer_site_observe(struct placer *placer, struct site_id site, const struct sync_node *nodes,
                          uint32_t count);
 
+/* ---- what is known of chips, and of how fast each kind of place does a workload */
+struct place_chip_facts {
+    struct slice model;
+    uint64_t gflops; /* 0: not known */
+    bool is_domestic;
+};
+/* ERR_LIMIT, ERR_NO_MEMORY. */
+enum err placer_chip_put(struct placer *placer, const struct place_chip_facts *facts) LQ_CHECKED;
+
+struct place_speed {
+    enum runtime runtime;
+    uint32_t devices;         /* of a node */
+    struct slice accelerator; /* model; empty: none */
+    uint64_t rate;            /* work a second, in any unit that the workload's kinds share; 0: not
+                                 measured */
+    bool may_explore; /* not measured, and a job may be sent there for its speed's sake: a kind
+                         that was never put may be */
+};
+/* Prices the options of the workload's jobs anew, and nothing else. ERR_LIMIT (PLACE_KINDS_MAX),
+ * ERR_NO_MEMORY. */
+enum err placer_speed_put(struct placer *placer, struct id workload,
+                          const struct place_speed *speed) LQ_CHECKED;
+
 /* ---- the queue, in order of (created_at, id) within tenant and class. Put replaces.
  * ERR_NOT_FOUND: the tenant; ERR_EXISTS: it is held; ERR_NO_MEMORY, ERR_LIMIT. */
 enum err placer_job_put(struct placer *placer, const struct place_job *job) LQ_CHECKED;
@@ -166,6 +192,9 @@ void placer_abort(struct placer *placer,
 /* When to ask again were nothing to happen. BOOT_NEVER: only an event can allow a new decision. */
 struct boot_ns placer_due(const struct placer *placer, struct now now);
 
+/* Where an option's speed is from. */
+enum place_pace { PACE_NONE, PACE_MEASURED, PACE_CATALOGUE, PACE_UNKNOWN, PACE_COUNT_ };
+
 /* ---- explaining. Codes and numbers; core/explain.h puts them into JSON and words. */
 struct place_site_line {
     struct site_id site;
@@ -180,6 +209,14 @@ struct place_site_line {
     struct place_score score;
     bool has_eta;
     struct span_ms eta_low, eta_high;
+    bool is_second; /* a foreign chip for who asked for domestic ones first */
+    struct slice accelerator;
+    struct place_price { /* FILTER_NONE and FILTER_BUSY of a job with a workload */
+        enum place_pace source;
+        uint64_t rate;             /* MEASURED: as it was put */
+        uint32_t pace_milli;       /* time for the same work, thousandths of the fastest's */
+        struct money ask_per_hour; /* whole gang */
+    } price;
 };
 
 enum place_verdict { PLACE_NOW, PLACE_LATER, PLACE_IMPOSSIBLE, PLACE_HELD };
@@ -188,6 +225,9 @@ struct place_explanation {
     enum place_verdict verdict;
     const struct place_site_line *lines; /* by site name */
     uint32_t line_count;
+    const struct place_site_line *choices; /* of a job with a workload: each way to run it that no
+                                              filter removed, by site name, then variant */
+    uint32_t choice_count;
     int32_t
         chosen; /* index into lines: the site that has it, would get it now or soonest; -1: none */
     int32_t runner_up; /* -1: none */
@@ -210,5 +250,6 @@ enum err placer_check(struct placer *placer, const struct place_job *job,
                       struct fault *fault) LQ_CHECKED;
 
 const char *place_filter_name(enum place_filter filter);
+const char *place_pace_name(enum place_pace pace);
 
 #endif

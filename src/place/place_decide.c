@@ -76,7 +76,7 @@ static bool is_better(const struct place_option *a, struct money a_total,
 static bool is_out_of_reach(const struct chooser *chooser, const struct place_option *option,
                             const struct place_choice *choice)
 {
-    enum { ROUNDING = 4 }; /* terms that are rounded each */
+    enum { ROUNDING = 5 }; /* terms that are rounded each */
     if (choice->second == NULL || option->is_second != choice->second->is_second)
         return choice->second != NULL && option->is_second;
     struct money least = place_per_hours(option->base, chooser->runs);
@@ -144,7 +144,7 @@ static void decide(struct placer *placer, struct place_queued *queued,
     out->site = site->site.id;
     out->variant = option->variant;
     out->nodes = option->need.ranks;
-    out->ask_per_hour = option->rates.ask;
+    out->ask_per_hour = option->ask_hour;
     out->start = placer->now.wall;
     out->score = choice->score;
     out->runner_up = choice->second != NULL ? choice->second->site->site.id : (struct site_id){0};
@@ -153,7 +153,7 @@ static void decide(struct placer *placer, struct place_queued *queued,
         out->lost_by.micros = choice->second_total.micros - choice->score.total.micros;
     struct place_hold *hold =
         place_hold_make(placer, &queued->job, group->tenant, site, option->variant,
-                        option->rates.ask, out->places, placer->now.wall);
+                        option->ask_hour, out->places, placer->now.wall);
     (void)hold;
     place_queue_remove(placer, queued);
     (void)idmap_remove(&placer->queued, queued->job.id.id);

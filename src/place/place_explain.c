@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "place/place_pace.h"
 #include "place/place_state.h"
 
 static enum place_verdict verdict_of(enum place_filter filter)
@@ -23,6 +24,10 @@ struct survey {
     struct span_ms runs;
     uint8_t step;
     uint32_t variants; /* bits: those that quota allows, or all where it allows none */
+    struct place_paces paces;
+    struct arena *arena;
+    struct place_site_line *choices; /* room for all; NULL: not wanted */
+    uint32_t *choice_count;
 };
 
 /* When a busy site would have room, and what waiting for it costs. */
@@ -64,18 +69,9 @@ static void survey_option(const struct survey *survey, const struct place_option
     }
 }
 
-/* Chips that a buyer who asked for domestic ones first takes only when no other fits. */
-static bool is_second_choice(const struct job_spec *spec, uint32_t variant)
-{
-    enum runtime runtime = spec->variants[variant].runtime;
-    return spec->placement.provenance == PROVENANCE_DOMESTIC_FIRST &&
-           (runtime == RUNTIME_CUDA || runtime == RUNTIME_ROCM);
-}
-
 /* Is line a a better outcome than b? Fitting beats busy beats removed; then the buyer's first
  * choice of chips; then money. */
-static bool is_better(const struct job_spec *spec, const struct place_site_line *a,
-                      const struct place_site_line *b)
+static bool is_better(const struct place_site_line *a, const struct place_site_line *b)
 {
     int rank_a = a->filter == FILTER_NONE ? 0 : a->filter == FILTER_BUSY ? 1 : 2;
     int rank_b = b->filter == FILTER_NONE ? 0 : b->filter == FILTER_BUSY ? 1 : 2;
@@ -83,11 +79,29 @@ static bool is_better(const struct job_spec *spec, const struct place_site_line 
         return rank_a < rank_b;
     if (rank_a == 2)
         return a->filter > b->filter; /* the filter that came latest says most */
-    bool second_a = is_second_choice(spec, a->variant),
-         second_b = is_second_choice(spec, b->variant);
-    if (second_a != second_b)
-        return second_b;
+    if (a->is_second != b->is_second)
+        return b->is_second;
     return a->score.total.micros < b->score.total.micros;
+}
+
+static void survey_price(const struct survey *survey, const struct place_option *option,
+                         struct place_site_line *line)
+{
+    line->is_second = option->is_second;
+    if (option->stock < option->site->stock_count)
+        line->accelerator =
+            slice_of(place_name(survey->placer, option->site->stocks[option->stock].accelerator));
+    if (!survey->paces.is_on)
+        return;
+    line->price = (struct place_price){.source = option->pace,
+                                       .rate = option->pace == PACE_MEASURED ? option->speed : 0,
+                                       .pace_milli = option->pace_milli,
+                                       .ask_per_hour = option->ask_hour};
+    if (survey->choices == NULL)
+        return;
+    struct place_site_line *choice = &survey->choices[(*survey->choice_count)++];
+    *choice = *line;
+    choice->site_name = arena_copy(survey->arena, line->site_name);
 }
 
 /* One variant at one site, on the best of its stocks. */
@@ -112,8 +126,10 @@ static void survey_variant(const struct survey *survey, struct place_site *site,
     for (uint32_t i = 0; i < count; i++) {
         struct place_site_line trial = blank;
         trial.variant = variant;
+        place_pace_set(&survey->paces, &options[i]);
         survey_option(survey, &options[i], &trial);
-        if (i == 0 || is_better(survey->job->spec, &trial, line))
+        survey_price(survey, &options[i], &trial);
+        if (i == 0 || is_better(&trial, line))
             *line = trial;
     }
 }
@@ -128,7 +144,7 @@ static void survey_site(const struct survey *survey, struct place_site *site,
         if (!(survey->variants >> v & 1))
             continue;
         survey_variant(survey, site, v, &trial);
-        if (is_first || is_better(survey->job->spec, &trial, line))
+        if (is_first || is_better(&trial, line))
             *line = trial;
         is_first = false;
     }
@@ -169,44 +185,71 @@ static enum place_filter survey_verdict(const struct place_site_line *lines, uin
     return verdict;
 }
 
-static void survey_rank(const struct job_spec *spec, const struct place_site_line *lines,
-                        uint32_t count, int32_t *out_best, int32_t *out_second)
+static void survey_rank(const struct place_site_line *lines, uint32_t count, int32_t *out_best,
+                        int32_t *out_second)
 {
     *out_best = *out_second = -1;
     for (int32_t i = 0; i < (int32_t)count; i++) {
         if (!lines[i].has_score || !lines[i].has_eta)
             continue;
-        if (*out_best < 0 || is_better(spec, &lines[i], &lines[*out_best])) {
+        if (*out_best < 0 || is_better(&lines[i], &lines[*out_best])) {
             *out_second = *out_best;
             *out_best = i;
-        } else if (*out_second < 0 || is_better(spec, &lines[i], &lines[*out_second])) {
+        } else if (*out_second < 0 || is_better(&lines[i], &lines[*out_second])) {
             *out_second = i;
         }
     }
 }
 
-/* Fills `lines` (one a site, by name). FILTER_NONE: lines[*out_best] is the best place now; else
+/* The options of a job with a workload beside each other; how many there are. */
+static uint32_t survey_paces(struct placer *placer, const struct place_job *job,
+                             struct place_paces *out)
+{
+    struct place_option options[PLACE_STOCKS_MAX];
+    uint32_t sum = 0, stocks;
+    place_paces_begin(out, placer, job);
+    for (size_t i = 0; out->is_on && i < placer->sites.len; i++) {
+        struct place_site *site = place_site_at(placer, i);
+        for (uint32_t v = 0; v < job->spec->variant_count; v++) {
+            if (place_filter_static(placer, site, job, v, NULL, &stocks) != FILTER_NONE)
+                continue;
+            uint32_t count = place_options_of(placer, site, job, v, stocks, options);
+            for (uint32_t o = 0; o < count; o++)
+                place_paces_note(out, &options[o]);
+            sum += count;
+        }
+    }
+    return sum;
+}
+
+/* Fills `lines` (one a site, by name). FILTER_NONE: lines[out->chosen] is the best place now; else
  * what blocks it (FILTER_BUSY: only time). */
 static enum place_filter survey_all(struct placer *placer, const struct place_job *job,
                                     const struct place_tenant *tenant, struct now now,
-                                    struct place_site_line *lines, int32_t *out_best,
-                                    int32_t *out_second)
+                                    struct arena *arena, struct place_site_line *lines,
+                                    struct place_explanation *out)
 {
     uint32_t allowed = place_variants_allowed(tenant, job->spec);
-    const struct survey survey = {placer,
-                                  job,
-                                  now.wall.us / 1000,
-                                  place_expected(placer, job),
-                                  place_step(place_limit(placer, job)),
-                                  allowed != 0 ? allowed : UINT32_MAX};
+    struct survey survey = {.placer = placer,
+                            .job = job,
+                            .now_ms = now.wall.us / 1000,
+                            .runs = place_expected(placer, job),
+                            .step = place_step(place_limit(placer, job)),
+                            .variants = allowed != 0 ? allowed : UINT32_MAX,
+                            .arena = arena,
+                            .choice_count = &out->choice_count};
+    uint32_t most = survey_paces(placer, job, &survey.paces);
+    if (most > 0)
+        survey.choices = arena_array(arena, most, sizeof(*survey.choices));
+    out->choices = survey.choices;
     uint32_t count = (uint32_t)placer->sites.len;
     for (uint32_t i = 0; i < count; i++)
         survey_site(&survey, place_site_at(placer, i), &lines[i]);
     survey_avoid(&survey, lines, count);
-    survey_rank(job->spec, lines, count, out_best, out_second);
+    survey_rank(lines, count, &out->chosen, &out->runner_up);
     if (allowed == 0)
         return FILTER_QUOTA;
-    if (*out_best < 0 || lines[*out_best].filter != FILTER_NONE)
+    if (out->chosen < 0 || lines[out->chosen].filter != FILTER_NONE)
         return survey_verdict(lines, count);
     return FILTER_NONE;
 }
@@ -271,8 +314,8 @@ static enum err explain(struct placer *placer, const struct place_job *job, stru
         .lines = lines, .line_count = count, .chosen = -1, .runner_up = -1};
     enum place_filter filter = FILTER_SITE_STATE;
     if (count > 0)
-        filter = survey_all(placer, job, place_tenant_find(placer, job->tenant), now, lines,
-                            &explanation.chosen, &explanation.runner_up);
+        filter = survey_all(placer, job, place_tenant_find(placer, job->tenant), now, arena, lines,
+                            &explanation);
     for (uint32_t i = 0; i < count; i++) {
         lines[i].site_name = arena_copy(arena, lines[i].site_name);
         lines[i].detail = arena_copy(arena, lines[i].detail);

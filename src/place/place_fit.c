@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "place/place_pace.h"
 #include "place/place_state.h"
 
 const struct region *place_region_find(const struct placer *placer, struct slice name)
@@ -176,6 +177,24 @@ static enum place_filter filter_restore(const struct place_site *site, const str
     return FILTER_NONE;
 }
 
+/* Takes stocks of foreign chips away. */
+static enum place_filter filter_provenance(const struct placer *placer,
+                                           const struct place_site *site,
+                                           struct place_site_line *line, uint32_t *in_out_stocks)
+{
+    struct slice foreign = {0};
+    for (uint32_t s = 0; s < site->stock_count; s++) {
+        const struct place_stock *stock = &site->stocks[s];
+        if (!(*in_out_stocks >> s & 1) || !place_is_foreign(placer, stock))
+            continue;
+        *in_out_stocks &= ~(UINT32_C(1) << s);
+        foreign = slice_of(place_name(placer, stock->accelerator));
+        if (foreign.len == 0)
+            foreign = slice_of(runtime_name(stock->runtime));
+    }
+    return *in_out_stocks != 0 ? FILTER_NONE : removed(line, FILTER_PROVENANCE, foreign, 0, 0);
+}
+
 enum place_filter place_filter_static(struct placer *placer, const struct place_site *site,
                                       const struct place_job *job, uint32_t variant_index,
                                       struct place_site_line *line, uint32_t *out_stocks)
@@ -189,8 +208,8 @@ enum place_filter place_filter_static(struct placer *placer, const struct place_
     if (filter == FILTER_NONE)
         filter = filter_restore(site, job, variant, line);
     if (filter == FILTER_NONE && job->spec->placement.provenance == PROVENANCE_DOMESTIC_ONLY &&
-        (variant->runtime == RUNTIME_CUDA || variant->runtime == RUNTIME_ROCM))
-        filter = removed(line, FILTER_PROVENANCE, slice_of(runtime_name(variant->runtime)), 0, 0);
+        variant->accelerators > 0)
+        filter = filter_provenance(placer, site, line, out_stocks);
     if (filter == FILTER_NONE && variant->image.len > 0 &&
         !site_allows_image(&site->site, variant->image))
         filter = removed(line, FILTER_IMAGE, variant->image, 0, 0);

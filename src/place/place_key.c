@@ -65,6 +65,9 @@ void shape_key_write(struct buffer *key, const struct place_job *job)
         key_text(key, spec->variants[v].accelerator);
         key_text(key, spec->variants[v].image);
     }
+    key_u64(key, !id_is_none(job->workload));
+    if (!id_is_none(job->workload))
+        buffer_append_bytes(key, &job->workload, sizeof(job->workload));
     key_placement(key, &spec->placement);
     key_inputs(key, spec);
     key_u64(key, job->has_restore);

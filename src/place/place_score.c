@@ -181,16 +181,17 @@ void place_score_of(const struct placer *placer, const struct place_job *job,
                                 .carbon = place_per_hours(rates->carbon, runs),
                                 .wait = place_per_hours(time_value, wait),
                                 .staging = place_per_hours(time_value, rates->staging),
-                                .role = place_per_hours(rates->role, runs)};
+                                .role = place_per_hours(rates->role, runs),
+                                .explore = place_per_hours(rates->explore, runs)};
     if (left > 0 && option->need.devices > 0)
         score.fragmentation =
             money_scale_saturated(score.ask, (int64_t)left * PLACE_FRAGMENT_PERCENT,
                                   (int64_t)option->need.devices * option->need.ranks * 100);
     if (!id_is_none(job->avoid.id) && id_is_equal(job->avoid.id, option->site->site.id.id))
         score.risk = money_scale_saturated(score.ask, PLACE_RETRY_PERCENT, 100);
-    const struct money terms[] = {score.ask,           score.energy, score.egress,
-                                  score.carbon,        score.wait,   score.staging,
-                                  score.fragmentation, score.risk,   score.role};
+    const struct money terms[] = {score.ask,  score.energy,  score.egress,        score.carbon,
+                                  score.wait, score.staging, score.fragmentation, score.risk,
+                                  score.role, score.explore};
     for (size_t i = 0; i < sizeof(terms) / sizeof(terms[0]); i++)
         score.total = money_add_saturated(score.total, terms[i]);
     *out = score;

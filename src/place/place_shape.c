@@ -1,4 +1,5 @@
 /* Shapes, their options, and where they fit now. */
+#include "place/place_pace.h"
 #include "place/place_state.h"
 
 #include <stdlib.h>
@@ -28,13 +29,6 @@ struct span_ms place_step_limit(uint8_t step)
 
 /* ---- options */
 
-static bool is_second_choice(const struct job_spec *spec, uint32_t variant)
-{
-    enum runtime runtime = spec->variants[variant].runtime;
-    return spec->placement.provenance == PROVENANCE_DOMESTIC_FIRST &&
-           (runtime == RUNTIME_CUDA || runtime == RUNTIME_ROCM);
-}
-
 uint32_t place_options_of(struct placer *placer, struct place_site *site,
                           const struct place_job *job, uint32_t variant, uint32_t stocks,
                           struct place_option out[PLACE_STOCKS_MAX])
@@ -44,16 +38,19 @@ uint32_t place_options_of(struct placer *placer, struct place_site *site,
     for (uint32_t s = 0; s < site->stock_count; s++) {
         if (!(stocks >> s & 1))
             continue;
-        struct place_option option = {.site = site,
-                                      .want = UINT32_MAX,
-                                      .variant = (uint8_t)variant,
-                                      .stock = is_any ? UINT8_MAX : (uint8_t)s,
-                                      .is_second = is_second_choice(job->spec, variant),
-                                      .need = place_need_of(job->spec, variant)};
+        struct place_option option = {
+            .site = site,
+            .want = UINT32_MAX,
+            .variant = (uint8_t)variant,
+            .stock = is_any ? UINT8_MAX : (uint8_t)s,
+            .is_second = !is_any && job->spec->placement.provenance == PROVENANCE_DOMESTIC_FIRST &&
+                         place_is_foreign(placer, &site->stocks[s]),
+            .need = place_need_of(job->spec, variant)};
         if (!is_any)
             option.reach = stock_reach(&site->stocks[s], &option.need);
         if (place_rates_of(placer, site, job, variant, option.stock, &option.rates)) {
             const struct place_rates *rates = &option.rates;
+            option.ask_hour = rates->ask;
             option.base = money_add_saturated(money_add_saturated(rates->ask, rates->energy),
                                               money_add_saturated(rates->carbon, rates->role));
             out[count++] = option;
@@ -119,6 +116,24 @@ static int option_compare(const void *a, const void *b)
     return (x->stock > y->stock) - (x->stock < y->stock);
 }
 
+void shape_sort(struct place_shape *shape)
+{
+    if (shape->option_count > 0)
+        qsort(shape->options, shape->option_count, sizeof(*shape->options), option_compare);
+}
+
+static void shape_price(const struct placer *placer, struct place_shape *shape)
+{
+    struct place_paces paces;
+    if (id_is_none(shape->job.workload))
+        return; /* by the hour, as they are */
+    place_paces_begin(&paces, placer, &shape->job);
+    for (uint32_t i = 0; i < shape->option_count; i++)
+        place_paces_note(&paces, &shape->options[i]);
+    for (uint32_t i = 0; i < shape->option_count; i++)
+        place_pace_set(&paces, &shape->options[i]);
+}
+
 static void shape_work_out(struct placer *placer, struct place_shape *shape)
 {
     struct vector options;
@@ -140,8 +155,8 @@ static void shape_work_out(struct placer *placer, struct place_shape *shape)
     shape->option_count = (uint32_t)options.len;
     shape->fits = calloc(options.len + 1, 1);
     ASSERT(shape->fits != NULL);
-    if (options.len > 0)
-        qsort(shape->options, options.len, sizeof(*shape->options), option_compare);
+    shape_price(placer, shape);
+    shape_sort(shape);
     shape->settings = placer->settings;
     shape->fit = 0;
 }

@@ -171,9 +171,11 @@ struct place_need {
     enum runtime runtime; /* with devices, or else any node for cpu and opencl */
 };
 
-/* Prices of running a shape at a site, an hour where not said otherwise. */
+/* Prices of running a shape at a site, an hour where not said otherwise; once they are set beside
+ * each other, for as much work as the fastest does in an hour (place_pace.c). */
 struct place_rates {
     struct money ask, energy, carbon, role;
+    struct money explore;   /* never above zero */
     struct money egress;    /* once */
     struct span_ms staging; /* time to bring data */
 };
@@ -183,9 +185,14 @@ struct place_option {
     struct place_site *site;
     uint32_t want; /* index into site->wants; UINT32_MAX: none waits */
     uint8_t variant;
-    uint8_t stock;     /* UINT8_MAX: any node will do */
-    bool is_second;    /* a foreign chip for who asked for domestic ones first */
-    struct money base; /* all that it costs an hour; sorts the options */
+    uint8_t stock;  /* UINT8_MAX: any node will do */
+    bool is_second; /* a foreign chip for who asked for domestic ones first */
+    enum place_pace pace;
+    uint32_t pace_milli;   /* its time for the same work, thousandths of the fastest's */
+    uint32_t was_at;       /* scratch of sorting */
+    uint64_t speed;        /* 0: not known */
+    struct money ask_hour; /* what is asked for an hour */
+    struct money base;     /* all that the work of the fastest's hour costs; sorts the options */
     struct place_need need;
     struct place_reach {
         uint64_t maybe, surely; /* buckets in which nodes may fit, and in which all do */
@@ -276,11 +283,13 @@ struct place_reservation {
 struct placer {
     struct policy policy;
     struct arena policy_arena;
-    struct vector regions; /* struct place_region *, by name */
-    struct vector links;   /* struct place_link *, by (a, b) */
-    struct vector sites;   /* struct place_site *, by name */
-    struct vector names;   /* char *: accelerator models; index 0 is "" */
-    struct idmap tenants;  /* -> place_tenant */
+    struct vector regions;  /* struct place_region *, by name */
+    struct vector links;    /* struct place_link *, by (a, b) */
+    struct vector sites;    /* struct place_site *, by name */
+    struct vector names;    /* char *: accelerator models; index 0 is "" */
+    struct vector chips;    /* struct place_chip, by index into names; may be shorter */
+    struct idmap workloads; /* -> place_workload (place_pace.h) */
+    struct idmap tenants;   /* -> place_tenant */
     struct place_order roots[PRIORITY_COUNT_];
     struct idmap queued;  /* -> place_queued */
     struct idmap holds;   /* -> place_hold */
@@ -413,6 +422,8 @@ void shapes_free(struct placer *placer);
 uint32_t place_options_of(struct placer *placer, struct place_site *site,
                           const struct place_job *job, uint32_t variant, uint32_t stocks,
                           struct place_option out[PLACE_STOCKS_MAX]);
+/* First choices first, then by base, site's name, variant, stock. */
+void shape_sort(struct place_shape *shape);
 /* Sites, prices or rules are others now: no option stands until place_settle works them out. */
 void place_settings_raise(struct placer *placer);
 void place_settings_settle(struct placer *placer);

@@ -197,6 +197,10 @@ static struct placer *placer_start(const struct world *w)
     ASSERT(placer != NULL && placer_policy_put(placer, &w->policy) == ERR_OK);
     for (uint32_t i = 0; i < WORLD_TENANTS; i++)
         ASSERT(placer_tenant_put(placer, &w->tenants[i]) == ERR_OK);
+    static const struct place_chip_facts CHIPS[] = {{SLICE_LITERAL("A100"), 312000, false},
+                                                    {SLICE_LITERAL("910B"), 320000, true}};
+    for (size_t i = 0; i < sizeof(CHIPS) / sizeof(CHIPS[0]); i++)
+        ASSERT(placer_chip_put(placer, &CHIPS[i]) == ERR_OK);
     return placer;
 }
 
@@ -252,6 +256,9 @@ struct placer *world_rebuild(struct world *w)
     }
     for (uint32_t i = w->link_count; i > 0; i--)
         ASSERT(placer_link_put(placer, &w->links[i - 1]) == ERR_OK);
+    for (uint32_t i = w->speed_count; i > 0; i--)
+        ASSERT(placer_speed_put(placer, w->speeds[i - 1].workload, &w->speeds[i - 1].speed) ==
+               ERR_OK);
     for (uint32_t i = w->job_count; i > 0; i--) {
         const struct world_job *job = &w->jobs[i - 1];
         if (job->state == WORLD_JOB_HELD)
@@ -265,6 +272,35 @@ struct placer *world_rebuild(struct world *w)
     return placer;
 }
 
+static struct id workload_of(const struct world *w, uint32_t spec)
+{
+    return w->has_workloads && spec % 2 == 0 ? world_id(9, spec) : (struct id){{0}};
+}
+
+void world_speed(struct world *w)
+{
+    struct draws d = draw(w);
+    uint32_t spec = (uint32_t)(d.at[0] % (WORLD_SPECS / 2)) * 2, slot = 0;
+    const struct job_variant *variant =
+        &w->specs[spec].variants[d.at[1] % w->specs[spec].variant_count];
+    struct world_speed fresh = {
+        .workload = world_id(9, spec),
+        .speed = {.runtime = variant->runtime,
+                  .devices = variant->accelerators,
+                  .accelerator = variant->runtime == RUNTIME_CUDA   ? slice_of("A100")
+                                 : variant->runtime == RUNTIME_CANN ? slice_of("910B")
+                                                                    : (struct slice){0},
+                  .rate = d.at[2] % 3 == 0 ? 0 : 1 + d.at[3] % 1000000,
+                  .may_explore = d.at[4] % 2 == 0}};
+    while (slot < w->speed_count && (!id_is_equal(w->speeds[slot].workload, fresh.workload) ||
+                                     w->speeds[slot].speed.runtime != fresh.speed.runtime))
+        slot++;
+    ASSERT(slot < WORLD_SPEEDS);
+    w->speeds[slot] = fresh;
+    w->speed_count = slot == w->speed_count ? slot + 1 : w->speed_count;
+    ASSERT(placer_speed_put(w->placer, fresh.workload, &fresh.speed) == ERR_OK);
+}
+
 struct world_job *world_submit(struct world *w, uint32_t spec, uint32_t tenant)
 {
     ASSERT(w->job_count < WORLD_JOBS);
@@ -274,6 +310,7 @@ struct world_job *world_submit(struct world *w, uint32_t spec, uint32_t tenant)
                                   .spec = &w->specs[spec],
                                   .tenant = w->tenants[tenant].id,
                                   .created_at = w->now.wall};
+    job->job.workload = workload_of(w, spec);
     if (below(w, 8) == 0)
         job->job.avoid = w->sites[below(w, TINY)].id;
     if (below(w, 8) == 0) {

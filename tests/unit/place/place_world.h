@@ -13,6 +13,7 @@ enum {
     WORLD_TENANTS = 6, /* 0 is the root; 4 and 5 are children of 1 */
     WORLD_SPECS = 24,
     WORLD_JOBS = 4096,
+    WORLD_SPEEDS = 256,
 };
 
 enum world_job_state { WORLD_JOB_NONE, WORLD_JOB_QUEUED, WORLD_JOB_HELD, WORLD_JOB_GONE };
@@ -40,6 +41,12 @@ struct world {
     struct job_spec specs[WORLD_SPECS];
     struct job_variant variants[WORLD_SPECS][2];
     struct slice lists[WORLD_SPECS][4];
+    bool has_workloads; /* jobs of every second spec have one */
+    struct world_speed {
+        struct id workload;
+        struct place_speed speed;
+    } speeds[WORLD_SPEEDS];
+    uint32_t speed_count;
     struct world_job jobs[WORLD_JOBS];
     uint32_t job_count;
 };
@@ -56,6 +63,8 @@ void world_held(struct world *w, const struct place_decision *decision);
 void world_release(struct world *w, struct world_job *job);
 void world_remove(struct world *w, struct world_job *job); /* queued */
 void world_observe(struct world *w, uint32_t site);
+/* Something is learned, or forgotten, of how fast a kind of chip does some spec's work. */
+void world_speed(struct world *w);
 /* A random job in that state; NULL: none. */
 struct world_job *world_pick(struct world *w, enum world_job_state state);
 int world_site_of(const struct world *w, struct site_id id);

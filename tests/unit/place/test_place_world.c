@@ -93,6 +93,8 @@ static void event_random(struct world *w)
             world_release(w, job);
         return;
     default:
+        if (w->has_workloads && random_chance(&w->random, 300000))
+            world_speed(w);
         propose_all(w);
         return;
     }
@@ -162,6 +164,7 @@ static void a_placer_built_from_a_snapshot_decides_and_explains_the_same(void **
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         struct world *w = world_make(seed);
         seed_print(seed);
+        w->has_workloads = seed % 3 == 0;
         for (int step = 1; step <= STEPS; step++) {
             event_random(w);
             if (step % 25 != 0)
