@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "cli/api.h"
+#include "port/clock.h"
 
 enum { BODY_BYTES_MAX = 64 << 20, WORD_MAX = 64, WORDS_BYTES_MAX = 65536 };
 
@@ -96,6 +97,33 @@ struct slice api_time(struct cli *cli, struct json_value object, const char *nam
     char *copy = arena_text(&cli->arena, (struct slice){text.data, SECOND});
     copy[DAY] = ' ';
     return (struct slice){copy, SECOND};
+}
+
+/* ---- flags */
+
+int api_time_flag(struct cli *cli, const char *flag, const char **out_text)
+{
+    enum { DAY_LEN = 10 };
+    const char *text = cli_text(cli, flag, NULL);
+    char formatted[TIME_TEXT_MAX];
+    struct wall_us at;
+    struct span_ms ago;
+    struct clock clock = clock_system();
+    *out_text = NULL;
+    if (text == NULL)
+        return EXIT_DONE;
+    if (strlen(text) == DAY_LEN)
+        text = arena_printf(&cli->arena, "%sT00:00:00Z", text);
+    if (span_parse(slice_of(text), &ago) == ERR_OK)
+        at.us = clock_wall(&clock).us - ago.ms * 1000;
+    else if (wall_parse(slice_of(text), &at) != ERR_OK)
+        return cli_fail(cli, EXIT_USAGE,
+                        "--%s wants a time: 2026-11-22, 2026-11-22T08:00:00Z, or how long ago as "
+                        "24h; not \"%s\"",
+                        flag, text);
+    wall_format(at, formatted);
+    *out_text = api_escape(cli, formatted);
+    return EXIT_DONE;
 }
 
 /* ---- bodies */

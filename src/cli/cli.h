@@ -126,8 +126,9 @@ bool cli_confirm(const struct cli *cli, const char *question);
  * terminal. */
 struct slice cli_safe(struct cli *cli, struct slice text);
 struct slice cli_safe_lines(struct cli *cli, struct slice text); /* line ends stay */
-bool cli_write(struct slice bytes); /* to stdout; false when it is closed */
-void cli_size(struct cli *cli);     /* asks the terminal for its size again */
+void cli_csv(struct cli *cli, struct slice text); /* to stdout as a field in quotes */
+bool cli_write(struct slice bytes);               /* to stdout; false when it is closed */
+void cli_size(struct cli *cli);                   /* asks the terminal for its size again */
 
 /* ---- table.c: columns are as wide as what stands in them */
 struct table;

@@ -12,32 +12,6 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* A time as people give it: RFC 3339, a day, or how long ago. */
-static int time_text(struct cli *cli, const char *flag, const char **out_text)
-{
-    enum { DAY_LEN = 10 };
-    const char *text = cli_text(cli, flag, NULL);
-    char formatted[TIME_TEXT_MAX];
-    struct wall_us at;
-    struct span_ms ago;
-    struct clock clock = clock_system();
-    *out_text = NULL;
-    if (text == NULL)
-        return EXIT_DONE;
-    if (strlen(text) == DAY_LEN)
-        text = arena_printf(&cli->arena, "%sT00:00:00Z", text);
-    if (span_parse(slice_of(text), &ago) == ERR_OK)
-        at.us = clock_wall(&clock).us - ago.ms * 1000;
-    else if (wall_parse(slice_of(text), &at) != ERR_OK)
-        return cli_fail(cli, EXIT_USAGE,
-                        "--%s wants a time: 2026-11-22, 2026-11-22T08:00:00Z, or how long ago as "
-                        "24h; not \"%s\"",
-                        flag, text);
-    wall_format(at, formatted);
-    *out_text = api_escape(cli, formatted);
-    return EXIT_DONE;
-}
-
 /* ---- usage */
 
 static const struct flag USAGE_FLAGS[] = {
@@ -72,18 +46,6 @@ static struct slice group_of(struct json_value item, const char *by)
     return name;
 }
 
-static void csv_text(struct cli *cli, struct slice text)
-{
-    struct slice safe = cli_safe(cli, text);
-    putchar('"');
-    for (size_t i = 0; i < safe.len; i++) {
-        if (safe.data[i] == '"')
-            putchar('"');
-        putchar(safe.data[i]);
-    }
-    putchar('"');
-}
-
 static void usage_csv(struct cli *cli, struct json_value items, const char *by)
 {
     struct json_iterator it = json_iterate(items);
@@ -92,9 +54,9 @@ static void usage_csv(struct cli *cli, struct json_value items, const char *by)
         printf(",%s", QUANTITIES[i]);
     printf("\n");
     while (json_next(&it)) {
-        csv_text(cli, group_of(it.value, by));
+        cli_csv(cli, group_of(it.value, by));
         putchar(',');
-        csv_text(cli, api_string(it.value, by));
+        cli_csv(cli, api_string(it.value, by));
         printf(",%llu", (unsigned long long)api_u64(it.value, "records"));
         for (int i = 0; i < QUANTITY_COUNT; i++)
             printf(",%lld", (long long)quantity(it.value, QUANTITIES[i]));
@@ -151,9 +113,9 @@ static int usage(struct cli *cli)
     struct api_reply reply;
     const char *from, *to, *by = cli_text(cli, "by", "tenant");
     const char *tenant = cli_text(cli, "tenant", ""), *site = cli_text(cli, "site", "");
-    int code = time_text(cli, "from", &from);
+    int code = api_time_flag(cli, "from", &from);
     if (code == EXIT_DONE)
-        code = time_text(cli, "to", &to);
+        code = api_time_flag(cli, "to", &to);
     if (code != EXIT_DONE)
         return code;
     code = api_call(cli, "GET",

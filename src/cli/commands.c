@@ -19,6 +19,7 @@ const struct command *const CLI_COMMANDS[] = {
     &COMMAND_TOP,
     &COMMAND_USAGE,
     &COMMAND_RECLAIMS,
+    &COMMAND_UTILISATION,
     &COMMAND_EVENTS,
     &COMMAND_AUDIT_LOG,
     &COMMAND_SITES,

@@ -92,6 +92,18 @@ struct slice cli_safe(struct cli *cli, struct slice text)
     return (struct slice){copy, text.len};
 }
 
+void cli_csv(struct cli *cli, struct slice text)
+{
+    struct slice safe = cli_safe(cli, text);
+    putchar('"');
+    for (size_t i = 0; i < safe.len; i++) {
+        if (safe.data[i] == '"')
+            putchar('"');
+        putchar(safe.data[i]);
+    }
+    putchar('"');
+}
+
 bool cli_write(struct slice bytes)
 {
     (void)fflush(stdout);

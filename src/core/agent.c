@@ -6,7 +6,7 @@
 #include "base/assert.h"
 #include "core/agent_private.h"
 
-enum { STEP_OPS_MAX = 65536, STEP_OUTPUTS_MAX = 1 << 20 };
+enum { STEP_OPS_MAX = 65536, STEP_OUTPUTS_MAX = 1 << 20, LOAD_FAR_MILLI = 1000 };
 
 static const struct span_ms USAGE_EVERY_DEFAULT = {60000};
 
@@ -172,19 +172,41 @@ static void tick_list(struct agent_core *core)
     agent_output_add(core, AGENT_LIST_ENGINE);
 }
 
+static bool load_is_same(const struct node_load *a, const struct node_load *b)
+{
+    return a->is_known == b->is_known && a->has_busy == b->has_busy &&
+           a->owner_cpu_milli == b->owner_cpu_milli && a->owner_devices == b->owner_devices &&
+           a->owner_busy_cpu_milli == b->owner_busy_cpu_milli &&
+           a->pool_busy_cpu_milli == b->pool_busy_cpu_milli;
+}
+
+/* Worth a request of its own: a core's worth more or less, or another owner of devices. */
+static bool load_is_far(const struct node_load *a, const struct node_load *b)
+{
+    int64_t owner = (int64_t)a->owner_cpu_milli - b->owner_cpu_milli;
+    int64_t pool = (int64_t)a->pool_busy_cpu_milli - b->pool_busy_cpu_milli;
+    return a->is_known != b->is_known || a->owner_devices != b->owner_devices ||
+           owner >= LOAD_FAR_MILLI || -owner >= LOAD_FAR_MILLI || pool >= LOAD_FAR_MILLI ||
+           -pool >= LOAD_FAR_MILLI;
+}
+
+static bool free_is_same(const struct sync_node *a, const struct sync_node *b)
+{
+    return a->node == b->node && a->is_up == b->is_up && a->cpu_milli_free == b->cpu_milli_free &&
+           a->mem_bytes_free == b->mem_bytes_free &&
+           a->devices_free_count == b->devices_free_count &&
+           memcmp(a->devices_free, b->devices_free, b->devices_free_count) == 0;
+}
+
 static void on_capacity(struct agent_core *core, const struct sync_node *nodes, uint32_t count)
 {
-    bool is_same = count == core->sync_nodes.len;
-    for (uint32_t i = 0; is_same && i < count; i++) {
+    bool is_urgent = count != core->sync_nodes.len, is_news = is_urgent;
+    for (uint32_t i = 0; !is_urgent && i < count; i++) {
         const struct sync_node *old = vector_at(&core->sync_nodes, i);
-        is_same =
-            old->node == nodes[i].node && old->is_up == nodes[i].is_up &&
-            old->cpu_milli_free == nodes[i].cpu_milli_free &&
-            old->mem_bytes_free == nodes[i].mem_bytes_free &&
-            old->devices_free_count == nodes[i].devices_free_count &&
-            memcmp(old->devices_free, nodes[i].devices_free, nodes[i].devices_free_count) == 0;
+        is_urgent = !free_is_same(old, &nodes[i]) || load_is_far(&old->load, &nodes[i].load);
+        is_news = is_news || is_urgent || !load_is_same(&old->load, &nodes[i].load);
     }
-    if (is_same)
+    if (!is_news)
         return;
     vector_clear(&core->sync_nodes);
     for (uint32_t i = 0; i < count; i++) {
@@ -193,7 +215,8 @@ static void on_capacity(struct agent_core *core, const struct sync_node *nodes, 
     }
     core->is_nodes_news = true;
     core->nodes_seq = 0;
-    core->is_changed = true;
+    /* Small changes of what nodes are used for go along with the next request. */
+    core->is_changed = core->is_changed || is_urgent;
 }
 
 static void on_links(struct agent_core *core, const struct sync_link *links, uint32_t count)

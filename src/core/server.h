@@ -224,6 +224,12 @@ enum err server_core_dry_run(struct server_core *core, const struct job_spec *sp
  * else that one's object. ERR_NOT_FOUND. */
 enum err server_core_sites(struct server_core *core, struct site_id site, struct now now,
                            struct buffer *out) LQ_CHECKED;
+/* What each pool of the sites in contact is used for now: thousandths of cores and devices, in the
+ * fields of a sum; observed_ms 0: not known. */
+void server_core_load(const struct server_core *core,
+                      void (*on_pool)(void *context, const struct site *site, struct slice pool,
+                                      const struct util_sums *level),
+                      void *context);
 const struct tenant *server_core_tenant(const struct server_core *core, struct tenant_id id);
 const struct job_row *server_core_job(const struct server_core *core,
                                       struct job_id id); /* NULL: not live */

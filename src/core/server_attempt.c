@@ -114,6 +114,7 @@ static void row_move(struct step *step, struct server_attempt *attempt, enum att
     count_state(step->core, attempt, -1);
     attempt->row.state = to;
     count_state(step->core, attempt, 1);
+    util_attempt(step, attempt);
     attempt_save(step, attempt, from);
     attempt_event(step, attempt, KINDS[to]);
 }

@@ -208,6 +208,7 @@ static void start_attempt(struct step *step, struct server_attempt *attempt)
     struct server_core *core = step->core;
     struct place_job place;
     attempt_timers_start(core, attempt, step->now, true);
+    util_attempt(step, attempt);
     if (attempt->place_count != attempt->row.nodes)
         return;
     struct place_decision *decision = calloc(1, sizeof(*decision));

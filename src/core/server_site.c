@@ -37,6 +37,7 @@ void site_free(struct server_core *core, struct server_site *site)
     arena_deinit(&site->certificates_arena);
     vector_deinit(&site->watermarks);
     vector_deinit(&site->strays);
+    util_free(&site->util);
     free(site->nodes_seen);
     free(site->late_usage);
     free(site);
@@ -94,7 +95,7 @@ enum err site_value_set(struct server_site *site, struct slice body, struct faul
     site->value = value.site;
     site->nodes_seen = seen;
     sum_nodes(site);
-    return ERR_OK;
+    return util_rebuild(site);
 }
 
 enum err site_placer_put(struct server_core *core, struct server_site *site)
@@ -280,6 +281,7 @@ static void site_unknown(struct step *step, struct server_site *site, bool is_si
 
 static void site_lose(struct step *step, struct server_site *site)
 {
+    util_flush(step, site);
     site->is_lost = true;
     step->core->sites_lost++;
     site_open_update(step->core, site);
@@ -352,6 +354,7 @@ void site_observe(struct server_core *core, struct server_site *site, const stru
         site->mem_bytes_seen += node->mem_bytes_free;
         site->devices_seen += node->devices_free_count;
     }
+    util_measured(site);
     placer_site_observe(core->placer, site->id, nodes, count);
     core->must_place = true;
 }

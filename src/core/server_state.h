@@ -106,6 +106,7 @@ struct server_attempt {
     struct server_told told; /* its command */
     bool told_revoke;        /* was that command a REVOKE */
     bool is_held;            /* the placer keeps its capacity */
+    bool is_counted;         /* in its site's levels of use */
     uint64_t seen_in;        /* site->sync_count when its site last reported it */
     uint32_t place_count;    /* 0: not known (adopted) */
     struct rank_place places[];
@@ -132,6 +133,16 @@ struct server_job {
 struct server_watermark {
     struct journal_id journal;
     uint64_t seq;
+};
+
+/* What its pools and nodes are used for; server_utilisation.c. */
+struct server_util {
+    struct util_cell *cells;  /* pools, then nodes; sums since the last flush, of minute `start` */
+    struct util_sums *levels; /* one a cell: what stands, as a sum's growth a millisecond */
+    uint32_t *pool_of;        /* one a node: its pool's cell */
+    uint32_t pool_count, cell_count;
+    struct wall_us start;
+    struct boot_ns at, flushed; /* integrated up to; handed to the store */
 };
 
 struct server_site {
@@ -187,6 +198,8 @@ struct server_site {
         bool is_closed, is_breach;
     } reclaims[SERVER_RECLAIMS_KNOWN]; /* told of already */
     uint32_t reclaim_next;
+
+    struct server_util util;
 
     struct usage_record *late_usage; /* only under a broken rule; see server_usage.c */
     uint32_t late_usage_count;
@@ -469,6 +482,16 @@ void site_links(struct step *step, struct server_site *site, const struct sync_r
 
 /* ---- server_load.c */
 void server_start(struct step *step);
+
+/* ---- server_utilisation.c */
+void util_free(struct server_util *util);
+/* After the site's nodes have changed: cells and levels anew. What was not flushed is dropped. */
+enum err util_rebuild(struct server_site *site);
+/* Counts the time up to now at the levels that stood; before anything changes them. */
+void util_advance(struct step *step, struct server_site *site);
+void util_measured(struct server_site *site);                         /* nodes_seen has changed */
+void util_attempt(struct step *step, struct server_attempt *attempt); /* its state has changed */
+void util_flush(struct step *step, struct server_site *site);
 
 /* ---- server_artifact.c */
 void server_artifact(struct step *step);

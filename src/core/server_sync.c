@@ -135,6 +135,7 @@ void server_sync(struct step *step)
     site->epoch_seen = request->epoch_seen;
     site->is_agent_draining = request->is_draining;
     site->is_report_partial = request->attempt_count == SYNC_ATTEMPTS_MAX;
+    util_advance(step, site);
     site_contact(step, site);
     site_reports(step, site, request);
     site_copied(step, request);

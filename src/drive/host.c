@@ -453,6 +453,7 @@ static void host_destroy(struct driver *driver)
         free(child);
     }
     free(host->node_groups);
+    free(host->node_cpu_ms);
     arena_deinit(&host->arena);
     free(host);
 }
@@ -559,7 +560,8 @@ enum err host_driver_create(struct loop *loop, const struct host_settings *setti
     enum err code = copy_settings(host, settings, fault);
     if (code == ERR_OK) {
         host->node_groups = calloc(settings->node_count, sizeof(*host->node_groups));
-        code = host->node_groups == NULL ? ERR_NO_MEMORY : ERR_OK;
+        host->node_cpu_ms = calloc(settings->node_count, sizeof(*host->node_cpu_ms));
+        code = host->node_groups == NULL || host->node_cpu_ms == NULL ? ERR_NO_MEMORY : ERR_OK;
     }
     if (code == ERR_OK)
         code = worker_create(loop, "lq-drive", HOST_CALLS_MAX, &host->worker);
@@ -583,6 +585,7 @@ enum err host_driver_create(struct loop *loop, const struct host_settings *setti
     if (host->worker != NULL)
         worker_destroy(host->worker);
     free(host->node_groups);
+    free(host->node_cpu_ms);
     arena_deinit(&host->arena);
     free(host);
     return code;

@@ -10,6 +10,7 @@
 enum {
     LOAD_NOISE_MILLI = 200, /* a system's own breathing is no load */
     MEM_STEP_BYTES = 64 << 20,
+    LOAD_STEP_MILLI = 100,
     CPU_FIELDS = 8,
 };
 
@@ -77,6 +78,37 @@ static uint64_t scaled(uint64_t have, uint64_t left, uint64_t total)
     return (uint64_t)((__uint128_t)have * left / total);
 }
 
+/* What the pool's own work used of a node, in thousandths of cores; false: not measured. */
+static bool pool_cpu_milli(const struct host *host, uint32_t node, int64_t span, uint64_t *out)
+{
+    int64_t now_ms = cgroup_cpu_ms(&host->node_groups[node]), before_ms = host->node_cpu_ms[node];
+    host->node_cpu_ms[node] = now_ms > 0 ? now_ms : 0;
+    if (now_ms < 0 || span <= 0)
+        return false;
+    *out = now_ms > before_ms ? (uint64_t)(now_ms - before_ms) * 1000 / (uint64_t)span : 0;
+    return true;
+}
+
+static uint32_t rounded(uint64_t milli, uint64_t limit)
+{
+    milli = (milli + LOAD_STEP_MILLI / 2) / LOAD_STEP_MILLI * LOAD_STEP_MILLI;
+    return (uint32_t)(milli < limit ? milli : limit);
+}
+
+static void measure_load(const struct host *host, uint32_t index, int64_t span, uint64_t cpu_left,
+                         struct node_load *out)
+{
+    const struct site_node *node = &host->settings.nodes[index];
+    uint64_t pool = 0;
+    uint32_t owner = rounded(node->cpu_milli - cpu_left, node->cpu_milli);
+    bool has_busy = pool_cpu_milli(host, index, span, &pool);
+    *out = (struct node_load){.is_known = span > 0,
+                              .has_busy = has_busy,
+                              .owner_cpu_milli = owner,
+                              .owner_busy_cpu_milli = owner,
+                              .pool_busy_cpu_milli = rounded(pool, node->cpu_milli)};
+}
+
 void host_load_measure(const struct host *host, struct host_load *load, struct sync_node *nodes)
 {
     const struct host_settings *settings = &host->settings;
@@ -86,9 +118,11 @@ void host_load_measure(const struct host *host, struct host_load *load, struct s
         mem_total += settings->nodes[i].mem_bytes;
     }
     uint64_t cpu_left = cpu_total, mem_left = mem_total;
+    const struct host_load before = *load;
+    uint64_t foreign = foreign_cpu_milli(host, load);
+    int64_t span = before.is_known ? boot_since(load->at, before.at).ms : 0;
     if (!settings->ignores_foreign_load) {
         uint64_t machine = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN) * 1000;
-        uint64_t foreign = foreign_cpu_milli(host, load);
         cpu_left = foreign < machine ? machine - foreign : 0;
         int64_t ours = cgroup_mem_bytes(&host->site_group);
         if (read_memory(&available))
@@ -97,14 +131,16 @@ void host_load_measure(const struct host *host, struct host_load *load, struct s
     for (uint32_t i = 0; i < settings->node_count; i++) {
         const struct site_node *node = &settings->nodes[i];
         uint64_t mem = scaled(node->mem_bytes, mem_left, mem_total);
+        uint64_t cpu = scaled(node->cpu_milli, cpu_left, cpu_total);
         nodes[i] = (struct sync_node){
             .node = (uint16_t)i,
             .is_up = host->base.traits.can_run,
-            .cpu_milli_free = (uint32_t)(scaled(node->cpu_milli, cpu_left, cpu_total) / 100 * 100),
+            .cpu_milli_free = (uint32_t)(cpu / LOAD_STEP_MILLI * LOAD_STEP_MILLI),
             .mem_bytes_free = mem < node->mem_bytes ? mem - mem % MEM_STEP_BYTES : mem,
             .devices_free_count = (uint8_t)node->accelerator_count,
         };
         for (uint32_t d = 0; d < node->accelerator_count && d < RANK_DEVICES_MAX; d++)
             nodes[i].devices_free[d] = (uint8_t)d;
+        measure_load(host, i, span, cpu, &nodes[i].load);
     }
 }

@@ -58,6 +58,8 @@ struct host {
         int64_t ours_ms;
         struct boot_ns at;
     } load;
+    int64_t *node_cpu_ms; /* what the pool's work used of each node by then; the measurement's own
+                           */
 };
 
 enum host_kill_stage { KILL_POLITE, KILL_TREE, KILL_HARD };

@@ -6,7 +6,13 @@
 #include "base/vector.h"
 #include "wire/json.h"
 
-enum { WORDS_MAX = 16, TEXT_MAX = 4096, JOBS_MAX = 1 << 17, MEBIBYTE_SHIFT = 20 };
+enum {
+    WORDS_MAX = 16,
+    TEXT_MAX = 4096,
+    JOBS_MAX = 1 << 17,
+    MEBIBYTE_SHIFT = 20,
+    LOAD_UNKNOWN = 100000000
+};
 static const struct json_limits LIMITS = {SLURM_OUTPUT_BYTES_MAX, 32, 32000000};
 
 /* ---- values of both forms */
@@ -385,6 +391,9 @@ static void read_node(struct json_value object, struct arena *arena, struct slur
     read_node_state(object, arena, out);
     out->cpus = count_of(object, "cpus");
     out->cpus_used = count_of(object, "alloc_cpus");
+    int64_t load = number_of(object, "cpu_load", LOAD_UNKNOWN); /* hundredths */
+    out->has_load = load >= 0 && load < LOAD_UNKNOWN;
+    out->load_milli = out->has_load ? (uint32_t)load * 10 : 0;
     out->mem_bytes = bytes_of(object, "real_memory");
     out->mem_bytes_used = bytes_of(object, "alloc_memory");
     out->gres_count = slurm_gres_parse(text_of(object, "gres", arena), out->gres);

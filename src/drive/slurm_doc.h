@@ -87,6 +87,8 @@ struct slurm_node {
     bool is_away;      /* down or silent: nobody knows what runs there */
     struct slice said; /* the state in Slurm's own word */
     uint32_t cpus, cpus_used;
+    bool has_load;
+    uint32_t load_milli; /* the node's load average, in thousandths of a core */
     uint64_t mem_bytes, mem_bytes_used;
     struct slurm_gres gres[SLURM_GRES_MAX], used[SLURM_GRES_MAX];
     uint32_t gres_count, used_count;

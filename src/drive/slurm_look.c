@@ -276,6 +276,33 @@ static uint64_t less(uint64_t all, uint64_t used, uint64_t ours)
     return all > foreign ? all - foreign : 0;
 }
 
+static uint64_t at_most(uint64_t value, uint64_t limit)
+{
+    return value < limit ? value : limit;
+}
+
+/* Slurm measures the load of a whole node; where both hold cores of it, each has its share. */
+static void measure_load(const struct slurm_node *found, const struct commitment *ours,
+                         const struct text_pair *gres, const struct site_node *node,
+                         struct node_load *out)
+{
+    uint64_t pool = at_most(ours->cpus, found->cpus_used), owner = found->cpus_used - pool;
+    uint64_t busy = at_most(found->load_milli, (uint64_t)found->cpus_used * 1000);
+    uint64_t pool_busy = found->cpus_used > 0 ? busy * pool / found->cpus_used : 0;
+    uint64_t devices = 0;
+    if (gres != NULL)
+        devices = slurm_gres_count(found->used, found->used_count, gres->key);
+    devices = devices > ours->devices ? devices - ours->devices : 0;
+    *out = (struct node_load){
+        .is_known = !found->is_away,
+        .has_busy = found->has_load,
+        .owner_cpu_milli = (uint32_t)at_most(owner * 1000, node->cpu_milli),
+        .owner_devices = (uint32_t)at_most(devices, node->accelerator_count),
+        .owner_busy_cpu_milli = (uint32_t)at_most(busy - pool_busy, node->cpu_milli),
+        .pool_busy_cpu_milli = (uint32_t)at_most(pool_busy, node->cpu_milli),
+    };
+}
+
 static void measure_node(const struct slurm *slurm, const struct slurm_node *found,
                          const struct commitment *ours, const struct site_node *node,
                          struct sync_node *out)
@@ -287,6 +314,7 @@ static void measure_node(const struct slurm *slurm, const struct slurm_node *fou
     if (gres != NULL)
         devices = less(slurm_gres_count(found->gres, found->gres_count, gres->key),
                        slurm_gres_count(found->used, found->used_count, gres->key), ours->devices);
+    measure_load(found, ours, gres, node, &out->load);
     out->is_up = slurm->base.traits.can_run && found->is_usable;
     out->cpu_milli_free = (uint32_t)(cpus < node->cpu_milli ? cpus : node->cpu_milli);
     out->mem_bytes_free = mem < node->mem_bytes ? mem : node->mem_bytes;

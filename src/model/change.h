@@ -15,6 +15,7 @@
 #include "model/attempt.h"
 #include "model/reclaim.h"
 #include "model/usage.h"
+#include "model/utilisation.h"
 
 /* Nouns of low rate (regions, sites, tenants, users, tokens, roles, datasets, links, policies,
  * topology settings, ...) are kept as documents: canonical JSON under (kind, id), with a version
@@ -111,7 +112,9 @@ enum change_kind {
     CHANGE_AUDIT_APPEND,
     CHANGE_EVENT_APPEND,
     CHANGE_IDEMPOTENCY_INSERT,
-    CHANGE_RECLAIM_PUT, /* (site, name): inserts; one that is open is brought up to date */
+    CHANGE_RECLAIM_PUT,     /* (site, name): inserts; one that is open is brought up to date */
+    CHANGE_UTILISATION_ADD, /* to the rows of every resolution that `start` falls into, which are
+                               made when missing; rows past their time go, a slice at a time */
     CHANGE_KIND_COUNT_
 };
 
@@ -159,6 +162,12 @@ struct change_op {
             struct site_id site;
             struct reclaim value;
         } reclaim;
+        struct {
+            struct site_id site;
+            struct wall_us start; /* of a minute */
+            const struct util_cell *cells;
+            uint32_t count;
+        } utilisation;
     };
 };
 

@@ -79,6 +79,7 @@ void api_whoami(struct request *request);
 void api_usage_sum(struct request *request);
 void api_usage_records(struct request *request);
 void api_reclaims(struct request *request);
+void api_utilisation(struct request *request); /* api_utilisation.c */
 void api_audit_list(struct request *request);
 void api_events(struct request *request);
 void api_stats(struct request *request);

@@ -90,16 +90,6 @@ static void on_sum(struct request *request, const struct store_answer *answer)
     finish(request, &writer, &out);
 }
 
-static bool query_time(struct request *request, const char *name, struct wall_us *out)
-{
-    struct slice text = request_query(request, name);
-    if (text.len == 0 || wall_parse(text, out) == ERR_OK)
-        return true;
-    request_problem(request, 400, "invalid",
-                    "the query's %s must be a time such as 2026-11-22T00:00:00Z", name);
-    return false;
-}
-
 void api_usage_sum(struct request *request)
 {
     static const char *const KNOWN[] = {"by", "from", "to", "tenant", "site"};
@@ -113,8 +103,8 @@ void api_usage_sum(struct request *request)
         return;
     }
     if (!request_query_known(request, KNOWN, 5) ||
-        !query_time(request, "from", &query.usage_sum.from) ||
-        !query_time(request, "to", &query.usage_sum.to) ||
+        !request_query_time(request, "from", &query.usage_sum.from) ||
+        !request_query_time(request, "to", &query.usage_sum.to) ||
         !request_tenants(request, &query.usage_sum.tenants))
         return;
     if (by.len > 0 && words_find(GROUPS, USAGE_GROUP_COUNT_, by, &group) != ERR_OK) {

@@ -166,6 +166,16 @@ bool request_query_u64(struct request *request, const char *name, uint64_t min, 
     return true;
 }
 
+bool request_query_time(struct request *request, const char *name, struct wall_us *out)
+{
+    struct slice text = request_query(request, name);
+    if (text.len == 0 || wall_parse(text, out) == ERR_OK)
+        return true;
+    request_problem(request, 400, "invalid",
+                    "the query's %s must be a time such as 2026-11-22T00:00:00Z", name);
+    return false;
+}
+
 bool request_query_known(struct request *request, const char *const *names, size_t count)
 {
     for (size_t i = 0; i < request->target.pair_count; i++) {

@@ -158,6 +158,8 @@ struct slice request_query(const struct request *request, const char *name); /* 
 /* False and a 400 answer when it is not in range. */
 bool request_query_u64(struct request *request, const char *name, uint64_t min, uint64_t max,
                        uint64_t *inout);
+/* A time, if it is given; false and a 400 answer when it is none. */
+bool request_query_time(struct request *request, const char *name, struct wall_us *inout);
 bool request_query_known(struct request *request, const char *const *names, size_t count);
 /* If-Match: the version; 0 when not given. False and answered when malformed. */
 bool request_if_match(struct request *request, uint64_t *out_version);

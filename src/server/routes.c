@@ -100,6 +100,8 @@ const struct route ROUTES[] = {
     {"GET", "/v1/usage/records", PERM_USAGE_READ, OWN_LIST, 0, api_usage_records, "usage records"},
     {"GET", "/v1/reclaims", PERM_USAGE_READ, OWN_LIST, 0, api_reclaims,
      "what owners waited for their machines, newest first"},
+    {"GET", "/v1/utilisation", PERM_USAGE_READ, OWN_LIST, 0, api_utilisation,
+     "how much of the sites was used, by owner and pool"},
     {"GET", "/v1/audit", PERM_AUDIT_READ, OWN_NETWORK, 0, api_audit_list,
      "the hash-chained record of changes"},
     {"GET", "/v1/events", PERM_EVENT_READ, OWN_LIST, 0, api_events, "what happens, as it happens"},

@@ -257,7 +257,8 @@ void agent_capacity(struct world *world, struct site_sim *site)
         nodes[i] = (struct sync_node){.node = (uint16_t)i,
                                       .is_up = site->nodes[i].is_up,
                                       .cpu_milli_free = site->node_values[i].cpu_milli,
-                                      .mem_bytes_free = site->node_values[i].mem_bytes};
+                                      .mem_bytes_free = site->node_values[i].mem_bytes,
+                                      .load = {.is_known = site->nodes[i].is_up}};
     const struct agent_event event = {.kind = AGENT_CAPACITY,
                                       .capacity = {.nodes = nodes, .count = site->node_count}};
     agent_step(world, site, &event);

@@ -306,6 +306,15 @@ static void artifact_insert(struct world *world, struct shadow *shadow, const st
         world->jobs[index].checkpoints++;
 }
 
+static void utilisation_add(struct world *world, const struct change_op *op)
+{
+    for (uint32_t i = 0; i < op->utilisation.count; i++) {
+        const struct util_sums *sums = &op->utilisation.cells[i].sums;
+        if (sums->observed_ms == 0 || sums->owner_core_us > sums->core_us)
+            world_violate(world, "use was recorded of no time, or more than there is");
+    }
+}
+
 void shadow_apply(struct world *world, struct shadow *shadow, bool is_primary,
                   const struct change *change)
 {
@@ -357,6 +366,9 @@ void shadow_apply(struct world *world, struct shadow *shadow, bool is_primary,
             break;
         case CHANGE_RECLAIM_PUT:
             shadow_reclaim(world, shadow, op);
+            break;
+        case CHANGE_UTILISATION_ADD:
+            utilisation_add(world, op);
             break;
         case CHANGE_DOC_DELETE:
         case CHANGE_IDEMPOTENCY_INSERT:

@@ -11,7 +11,8 @@
 
 enum {
     STORE_PAGE_MAX = 1000,
-    STORE_TENANTS_MAX = 4096, /* tenants in one filter */
+    STORE_UTILISATION_MAX = 65536, /* rows in one answer */
+    STORE_TENANTS_MAX = 4096,      /* tenants in one filter */
     STORE_SCAN_MAX =
         200000, /* rows looked at for one page; then it ends early with has_more and `next` */
 };
@@ -44,7 +45,8 @@ enum store_query_kind {
     STORE_CHECKPOINT_NEWEST, /* of a job: highest step that is not stale */
     STORE_IDEMPOTENCY_GET,
     STORE_WATERMARK_LIST,
-    STORE_RECLAIM_LIST, /* newest first */
+    STORE_RECLAIM_LIST,     /* newest first */
+    STORE_UTILISATION_LIST, /* by site, pool, node, start */
     STORE_QUERY_KIND_COUNT_
 };
 
@@ -146,6 +148,13 @@ struct store_query {
             struct slice before_name;
             uint32_t limit;
         } reclaim_list;
+        struct {
+            struct site_id site; /* none: all */
+            enum util_resolution resolution;
+            struct wall_us from, to; /* rows that start in [from, to) */
+            struct span_ms step;     /* summed in steps of this length from `from` on */
+            uint32_t limit;          /* at most STORE_UTILISATION_MAX; has_more: some left off */
+        } utilisation_list;
     };
 };
 
@@ -175,6 +184,12 @@ struct store_usage_sum {
     struct wall_us day; /* its first instant, in the asked zone */
     uint64_t records;
     struct usage_quantities quantities; /* of deltas; saturates at the largest number */
+};
+struct store_utilisation {
+    struct site_id site;
+    struct slice pool, node; /* node empty: the pool */
+    struct wall_us start;    /* of the step */
+    struct util_sums sums;
 };
 struct store_watermark {
     struct site_id site;
@@ -216,6 +231,7 @@ struct store_answer {
         struct store_idempotency idempotency;
         const struct store_watermark *watermarks;
         const struct store_reclaim *reclaims;
+        const struct store_utilisation *utilisation;
     };
     /* Where a page goes on when it ended early (STORE_SCAN_MAX) or is full. */
     union {

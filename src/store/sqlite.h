@@ -44,6 +44,8 @@ enum sqlite_statement {
     SQL_EVENT_PRUNE,
     SQL_IDEMPOTENCY_INSERT,
     SQL_IDEMPOTENCY_SWEEP,
+    SQL_UTILISATION_ADD,
+    SQL_UTILISATION_PRUNE,
     SQL_PROBE_WRITE,
     SQL_PROBE_ERASE,
     SQL_LOAD_DOCS,
@@ -80,6 +82,8 @@ enum sqlite_statement {
     SQL_ARTIFACTS_OF_TENANT,
     SQL_ARTIFACTS_ALL,
     SQL_CHECKPOINT_NEWEST,
+    SQL_UTILISATION_OF,
+    SQL_UTILISATION_ALL,
     SQL_IDEMPOTENCY_GET,
     SQL_RECLAIM_PUT,
     SQL_RECLAIMS_OF_SITE,
@@ -127,6 +131,12 @@ enum err sqlite_usage_insert(struct sqlite_store *store, const struct usage_reco
 /* Number of the (site, journal) pair, made when `is_made`; 0 when there is none. */
 enum err sqlite_stream(struct sqlite_store *store, struct site_id site, struct journal_id journal,
                        bool is_made, uint64_t *out_number, struct fault *fault) LQ_CHECKED;
+/* sqlite_utilisation.c */
+enum err sqlite_utilisation_add(struct sqlite_store *store, const struct change_op *op,
+                                struct fault *fault) LQ_CHECKED;
+enum err sqlite_query_utilisation(struct sqlite_store *store, const struct store_query *query,
+                                  struct arena *arena, struct store_answer *out,
+                                  struct fault *fault) LQ_CHECKED;
 /* sqlite_load.c */
 enum err sqlite_store_load(struct store_db *db, const struct store_load_sink *sink,
                            struct fault *fault) LQ_CHECKED;

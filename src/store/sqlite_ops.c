@@ -278,6 +278,8 @@ enum err sqlite_op_apply(struct sqlite_store *store, const struct change_op *op,
         return insert_idempotency(store, op, now, fault);
     case CHANGE_RECLAIM_PUT:
         return put_reclaim(store, op, fault);
+    case CHANGE_UTILISATION_ADD:
+        return sqlite_utilisation_add(store, op, fault);
     case CHANGE_KIND_COUNT_:
         break;
     }

@@ -85,10 +85,21 @@ static const char SCHEMA_2[] =
 /* One byte a class of failure, in the order of model/failure.h. */
 static const char SCHEMA_3[] = "ALTER TABLE job ADD COLUMN failures BLOB;";
 
+/* Node is '' for a whole pool. */
+static const char SCHEMA_4[] =
+    "CREATE TABLE utilisation("
+    " site BLOB, resolution INTEGER, pool TEXT, node TEXT, start INTEGER, observed_ms INTEGER,"
+    " core_us INTEGER, owner_core_us INTEGER, pool_core_us INTEGER, measured_core_us INTEGER,"
+    " owner_busy_core_us INTEGER, pool_busy_core_us INTEGER, device_ms INTEGER,"
+    " owner_device_ms INTEGER, pool_device_ms INTEGER,"
+    " PRIMARY KEY(site, resolution, pool, node, start)) WITHOUT ROWID;"
+    "CREATE INDEX utilisation_by_time ON utilisation(resolution, start);";
+
 static const struct sql_migration MIGRATIONS[] = {
     {.version = 1, .name = "first", .text = SCHEMA_1},
     {.version = 2, .name = "reclaims", .text = SCHEMA_2},
     {.version = 3, .name = "failures by class", .text = SCHEMA_3},
+    {.version = 4, .name = "utilisation", .text = SCHEMA_4},
 };
 _Static_assert(sizeof MIGRATIONS / sizeof MIGRATIONS[0] == STORE_SCHEMA_VERSION,
                "a migration for every version");
@@ -107,6 +118,16 @@ const struct sql_schema SQLITE_STORE_SCHEMA = {
 #define SUM_ROW                                                                                    \
     "usage.tenant,site,usage.job,measured_at,wall,cpu,cpu_held,accel,mem,gate_wait,kill_wait"
 #define AUDIT_ROW "seq,at,actor,tenant,action,subject,detail,previous,hash"
+#define UTILISATION_KEY "site,resolution,pool,node,start"
+#define UTILISATION_ADD(column) column "=min(" column "+excluded." column ",9223372036854775807)"
+#define UTILISATION_SUMS                                                                           \
+    "sum(observed_ms),sum(core_us),sum(owner_core_us),sum(pool_core_us),sum(measured_core_us),"    \
+    "sum(owner_busy_core_us),sum(pool_busy_core_us),sum(device_ms),sum(owner_device_ms),"          \
+    "sum(pool_device_ms)"
+/* In steps of ?4 from ?2 on; the index is asked by time, so that years of others' cost nothing. */
+#define UTILISATION_SELECT                                                                         \
+    "SELECT site,pool,node,?2+(start-?2)/?4*?4 AS step," UTILISATION_SUMS " FROM utilisation"
+#define UTILISATION_GROUP " GROUP BY site,pool,node,step ORDER BY site,pool,node,step LIMIT ?5"
 #define DOC_ROW "kind,id,parent,version,changed_at,body"
 
 #define RECLAIM_ROW "site,name,at,wait_ms,held_ms,promise_ms,attempts,is_open"
@@ -169,6 +190,18 @@ const char *const SQLITE_STORE_TEXTS[SQLITE_STATEMENT_COUNT_] = {
     [SQL_IDEMPOTENCY_SWEEP] =
         "DELETE FROM idempotency WHERE (scope,key) IN (SELECT scope,key FROM idempotency"
         " WHERE expires_at<=?1 ORDER BY expires_at LIMIT ?2)",
+    [SQL_UTILISATION_ADD] =
+        "INSERT INTO utilisation VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15)"
+        " ON CONFLICT DO UPDATE SET " UTILISATION_ADD("observed_ms") "," UTILISATION_ADD("core_us") "," UTILISATION_ADD("owner_core_us") "," UTILISATION_ADD("pool_core_us") "," UTILISATION_ADD(
+            "measured_core_us") "," UTILISATION_ADD("owner_busy_core_us") "," UTILISATION_ADD("pool"
+                                                                                              "_bus"
+                                                                                              "y_"
+                                                                                              "core"
+                                                                                              "_us") "," UTILISATION_ADD("device_ms") "," UTILISATION_ADD("owner_device_ms") "," UTILISATION_ADD("pool_device_ms"),
+    [SQL_UTILISATION_PRUNE] =
+        "DELETE FROM utilisation WHERE (" UTILISATION_KEY ") IN (SELECT " UTILISATION_KEY
+        " FROM utilisation INDEXED BY utilisation_by_time WHERE resolution=?1 AND start<?2"
+        " ORDER BY start LIMIT ?3)",
     [SQL_PROBE_WRITE] = "UPDATE meta SET probe=zeroblob(?1)",
     [SQL_PROBE_ERASE] = "UPDATE meta SET probe=NULL",
 
@@ -237,6 +270,11 @@ const char *const SQLITE_STORE_TEXTS[SQLITE_STATEMENT_COUNT_] = {
     [SQL_CHECKPOINT_NEWEST] = "SELECT " ROW_ARTIFACT ",manifest FROM artifact"
                               " WHERE job=?1 AND kind=?2 AND is_stale=0"
                               " ORDER BY step DESC,id DESC LIMIT 1",
+    [SQL_UTILISATION_OF] = UTILISATION_SELECT
+    " WHERE site=?6 AND resolution=?1 AND start>=?2 AND start<?3" UTILISATION_GROUP,
+    [SQL_UTILISATION_ALL] =
+        UTILISATION_SELECT " INDEXED BY utilisation_by_time"
+                           " WHERE resolution=?1 AND start>=?2 AND start<?3" UTILISATION_GROUP,
     [SQL_IDEMPOTENCY_GET] = "SELECT request,status,response,expires_at FROM idempotency"
                             " WHERE scope=?1 AND key=?2 AND expires_at>?3",
 

@@ -28,7 +28,7 @@
 struct store_db;
 
 enum {
-    STORE_SCHEMA_VERSION = 3,       /* the newest this build knows; a newer file is refused */
+    STORE_SCHEMA_VERSION = 4,       /* the newest this build knows; a newer file is refused */
     STORE_GROUP_MAX = 4096,         /* changes in one call of store_db_apply */
     STORE_EVENTS_KEPT_MAX = 500000, /* default of events_kept_max */
     STORE_QUARANTINE_MAX =

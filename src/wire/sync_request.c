@@ -132,6 +132,21 @@ static enum err attempt_get(struct json_value value, struct arena *arena, struct
 
 /* ---- free capacity */
 
+static void load_put(struct json_writer *writer, const struct node_load *load)
+{
+    json_key(writer, "load");
+    json_begin_object(writer);
+    json_put_u64(writer, "owner_cpu_milli", load->owner_cpu_milli);
+    if (load->owner_devices != 0)
+        json_put_u64(writer, "owner_devices", load->owner_devices);
+    if (load->has_busy) {
+        json_put_bool(writer, "busy", true);
+        json_put_u64(writer, "owner_busy_cpu_milli", load->owner_busy_cpu_milli);
+        json_put_u64(writer, "pool_busy_cpu_milli", load->pool_busy_cpu_milli);
+    }
+    json_end_object(writer);
+}
+
 static void node_put(struct json_writer *writer, const struct sync_node *node)
 {
     json_begin_object(writer);
@@ -146,7 +161,24 @@ static void node_put(struct json_writer *writer, const struct sync_node *node)
             json_u64(writer, node->devices_free[i]);
         json_end_array(writer);
     }
+    if (node->load.is_known)
+        load_put(writer, &node->load);
     json_end_object(writer);
+}
+
+static enum err load_get(struct fields *outer, struct json_value value, struct node_load *out)
+{
+    struct fields fields;
+    struct node_load load = {.is_known = true};
+    fields_begin(&fields, value, outer->arena, outer->fault);
+    fields_opt_u32(&fields, "owner_cpu_milli", UINT32_MAX, &load.owner_cpu_milli);
+    fields_opt_u32(&fields, "owner_devices", UINT8_MAX, &load.owner_devices);
+    fields_opt_bool(&fields, "busy", &load.has_busy);
+    fields_opt_u32(&fields, "owner_busy_cpu_milli", UINT32_MAX, &load.owner_busy_cpu_milli);
+    fields_opt_u32(&fields, "pool_busy_cpu_milli", UINT32_MAX, &load.pool_busy_cpu_milli);
+    if (fields.err == ERR_OK)
+        *out = load;
+    return fields.err;
 }
 
 static enum err node_get(struct json_value value, struct arena *arena, struct sync_node *out,
@@ -169,6 +201,9 @@ static enum err node_get(struct json_value value, struct arena *arena, struct sy
         fields.err = json_to_u64(it.value, 0, UINT8_MAX, &device, fault);
         node.devices_free[node.devices_free_count++] = (uint8_t)device;
     }
+    struct json_value load = json_object_get(value, "load");
+    if (fields.err == ERR_OK && !json_is_missing(load))
+        fields.err = load_get(&fields, load, &node.load);
     if (fields.err != ERR_OK)
         return fields.err;
     node.node = (uint16_t)index;

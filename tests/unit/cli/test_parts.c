@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cli/chart.h"
 #include "cli/cli.h"
 #include "cli/reap.h"
 
@@ -215,10 +216,50 @@ static void only_our_own_supervisors_are_reaped(void **state)
     assert_int_equal(waitpid(child, NULL, 0), child);
 }
 
+/* ---- charts */
+
+static void a_chart_stacks_two_parts_and_says_what_is_not_known(void **state)
+{
+    static const struct chart_point POINTS[] = {
+        {true, 20, 60}, {false, 0, 0}, {true, 100, 100}, {true, 0, 0}};
+    struct buffer out;
+    (void)state;
+    buffer_init(&out, 1 << 16);
+    chart_stacked(POINTS, COUNT(POINTS), CHART_MARGIN + CHART_COLUMNS_MIN, true, &out);
+    assert_true(slice_is(buffer_slice(&out), "100 % |    oo  \n"
+                                             "      |    oo  \n"
+                                             "      |    oo  \n"
+                                             "      |    oo  \n"
+                                             "      |##  oo  \n"
+                                             " 50 % |##  oo  \n"
+                                             "      |##  oo  \n"
+                                             "      |##  oo  \n"
+                                             "      |oo  oo  \n"
+                                             "      |oo??oo  \n"
+                                             "  0 % +--------\n"));
+    buffer_deinit(&out);
+}
+
+static void a_chart_shows_the_newest_where_not_all_fit(void **state)
+{
+    struct chart_point points[40] = {{0}};
+    struct buffer out;
+    (void)state;
+    points[39] = (struct chart_point){true, 0, 100};
+    buffer_init(&out, 1 << 16);
+    chart_stacked(points, COUNT(points), 5, false, &out); /* narrower than any chart */
+    struct slice text = buffer_slice(&out), first, rest;
+    assert_true(slice_cut(text, '\n', &first, &rest));
+    assert_true(slice_is(first, "100 % │         █"));
+    buffer_deinit(&out);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_chart_stacks_two_parts_and_says_what_is_not_known),
+        cmocka_unit_test(a_chart_shows_the_newest_where_not_all_fit),
         T(flags_are_taken_in_each_of_their_forms),
         T(what_stands_after_two_dashes_is_no_flag),
         T(a_single_dash_is_an_argument),

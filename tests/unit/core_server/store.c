@@ -247,6 +247,18 @@ static void apply_reclaim(struct world *world, const struct change_op *op)
     push(&world->store.reclaims, &fresh);
 }
 
+static void utilisation_add(struct fake_store *store, const struct change_op *op)
+{
+    assert_int_equal(op->utilisation.start.us % 60000000, 0);
+    assert_true(op->utilisation.count > 0);
+    for (uint32_t i = 0; i < op->utilisation.count; i++) {
+        const struct util_cell *cell = &op->utilisation.cells[i];
+        assert_true(cell->sums.observed_ms > 0 && cell->sums.observed_ms <= 60000);
+        util_add(cell->node.len > 0 ? &store->nodes_used : &store->pools_used, &cell->sums);
+    }
+    store->uses++;
+}
+
 static void apply_op(struct world *world, const struct change_op *op)
 {
     struct fake_store *store = &world->store;
@@ -294,6 +306,9 @@ static void apply_op(struct world *world, const struct change_op *op)
         return;
     case CHANGE_EVENT_APPEND:
         apply_event(world, &op->event);
+        return;
+    case CHANGE_UTILISATION_ADD:
+        utilisation_add(store, op);
         return;
     case CHANGE_IDEMPOTENCY_INSERT:
         apply_key(world, op);

@@ -317,6 +317,9 @@ void sync_now(struct world *world, struct fake_site *site)
     static const struct sync_node NODES[2] = {
         {.node = 0, .is_up = true, .cpu_milli_free = 4000, .mem_bytes_free = UINT64_C(8) << 30},
         {.node = 1, .is_up = true, .cpu_milli_free = 4000, .mem_bytes_free = UINT64_C(8) << 30}};
+    struct sync_node nodes[2] = {NODES[0], NODES[1]};
+    for (int i = 0; i < 2; i++)
+        nodes[i].load = site->loads[i];
     const struct server_principal agent = {.site = site->id, .actor = SLICE_LITERAL("site_x")};
     struct sync_request request = {.protocol = SYNC_PROTOCOL_NEWEST,
                                    .site = site->id,
@@ -330,7 +333,7 @@ void sync_now(struct world *world, struct fake_site *site)
                                    .is_draining = site->is_draining,
                                    .attempts = site->lines,
                                    .attempt_count = site->line_count,
-                                   .nodes = NODES,
+                                   .nodes = nodes,
                                    .node_count = site->is_slim ? 0 : 2,
                                    .usage = site->usage,
                                    .usage_count = site->usage_count,

@@ -49,6 +49,8 @@ struct fake_store {
     bool is_restored;
     struct vector docs, specs, jobs, attempts, marks, usage, artifacts, keys, reclaims;
     uint32_t conflicts;
+    struct util_sums pools_used, nodes_used; /* all that was recorded */
+    uint32_t uses;
 };
 
 /* An agent as the tests play it. */
@@ -66,8 +68,9 @@ struct fake_site {
     struct reclaim reclaims[4];
     uint32_t reclaim_count;
     uint64_t handle; /* of the newest request */
-    bool has_reply;  /* to the newest request */
-    bool is_closed;  /* OUTPUT_CLOSE_POLL came for an older one */
+    struct node_load loads[2];
+    bool has_reply; /* to the newest request */
+    bool is_closed; /* OUTPUT_CLOSE_POLL came for an older one */
     struct sync_reply reply;
 };
 

@@ -30,7 +30,8 @@ static bool reads_all(enum sqlite_statement which)
 /* Sorted after the fact: only what is short or asked for once. */
 static bool may_sort(enum sqlite_statement which)
 {
-    return which == SQL_LOAD_JOBS || which == SQL_LOAD_SPECS || which == SQL_JOB_COUNT;
+    return which == SQL_LOAD_JOBS || which == SQL_LOAD_SPECS || which == SQL_JOB_COUNT ||
+           which == SQL_UTILISATION_OF || which == SQL_UTILISATION_ALL; /* summed in steps */
 }
 
 static void every_statement_uses_a_key(void **state)

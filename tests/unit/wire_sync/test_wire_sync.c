@@ -80,7 +80,13 @@ static void a_request_reads_back_as_it_was(void **state)
                                        .cpu_milli_free = 4000,
                                        .mem_bytes_free = UINT64_C(1) << 40,
                                        .devices_free_count = 2,
-                                       .devices_free = {3, 15}}};
+                                       .devices_free = {3, 15},
+                                       .load = {.is_known = true,
+                                                .has_busy = true,
+                                                .owner_cpu_milli = 3000,
+                                                .owner_devices = 1,
+                                                .owner_busy_cpu_milli = 2500,
+                                                .pool_busy_cpu_milli = 700}}};
     const struct usage_record usage[] = {record_make(5), record_make(6)};
     const struct sync_link links[] = {{SLICE_LITERAL("guian"), 21000, 900000, {5}}};
     const struct sync_request request = {.protocol = 1,
@@ -127,6 +133,10 @@ static void a_request_reads_back_as_it_was(void **state)
     assert_int_equal(back.nodes[0].devices_free_count, nodes[0].devices_free_count);
     assert_memory_equal(back.nodes[0].devices_free, nodes[0].devices_free,
                         sizeof(nodes[0].devices_free));
+    const struct node_load *load = &back.nodes[0].load;
+    assert_true(load->is_known && load->has_busy);
+    assert_true(load->owner_cpu_milli == 3000 && load->owner_devices == 1);
+    assert_true(load->owner_busy_cpu_milli == 2500 && load->pool_busy_cpu_milli == 700);
     assert_int_equal(back.usage_count, 2);
     assert_true(usage_record_is_equal(&back.usage[0], &usage[0]));
     assert_true(usage_record_is_equal(&back.usage[1], &usage[1]));
