@@ -304,7 +304,7 @@ void placer_confirm(struct placer *placer, struct job_id job, struct now now)
     struct place_hold *hold = idmap_get(&placer->holds, job.id);
     ASSERT(hold != NULL);
     hold->is_confirmed = true;
-    hold->since = now.wall;
+    place_hold_since(hold, now.wall);
 }
 
 void placer_abort(struct placer *placer, struct job_id job)

@@ -45,19 +45,6 @@ static uint32_t option_pick(struct placer *placer, const struct place_option *op
     return place_node_device_count(&option->site->nodes[node]) - option->need.devices;
 }
 
-static bool option_score(const struct chooser *chooser, const struct place_option *option,
-                         struct place_score *out)
-{
-    if (!(chooser->variants >> option->variant & 1) ||
-        (chooser->passes_avoided && id_is_equal(option->site->site.id.id, chooser->job->avoid.id)))
-        return false;
-    uint32_t left = option_pick(chooser->placer, option, chooser->step, NULL);
-    if (left == UINT32_MAX)
-        return false;
-    place_score_of(chooser->placer, chooser->job, option, chooser->runs, SPAN_MS(0), left, out);
-    return !place_is_over_budget(chooser->job, out);
-}
-
 /* First choices before second ones; then money; of equals the first by site's name, variant and
  * stock. */
 static bool is_better(const struct place_option *a, struct money a_total,
@@ -70,6 +57,23 @@ static bool is_better(const struct place_option *a, struct money a_total,
     if (a->site != b->site)
         return a->site->index < b->site->index;
     return a->variant != b->variant ? a->variant < b->variant : a->stock < b->stock;
+}
+
+static bool option_score(const struct chooser *chooser, const struct place_option *option,
+                         const struct place_choice *choice, struct place_score *out)
+{
+    if (!(chooser->variants >> option->variant & 1) ||
+        (chooser->passes_avoided && id_is_equal(option->site->site.id.id, chooser->job->avoid.id)))
+        return false;
+    place_score_of(chooser->placer, chooser->job, option, chooser->runs, SPAN_MS(0), 0, out);
+    if (!is_better(option, out->total, choice->second, choice->second_total))
+        return false; /* not even with no devices left over */
+    uint32_t left = option_pick(chooser->placer, option, chooser->step, NULL);
+    if (left == UINT32_MAX)
+        return false;
+    if (left > 0)
+        place_score_of(chooser->placer, chooser->job, option, chooser->runs, SPAN_MS(0), left, out);
+    return !place_is_over_budget(chooser->job, out);
 }
 
 /* No option from here on can be better than the second: all that it costs an hour is too much. */
@@ -96,7 +100,7 @@ bool place_choose(struct placer *placer, const struct place_job *job, uint32_t v
             continue;
         if (is_out_of_reach(&chooser, option, &choice))
             break;
-        if (!option_score(&chooser, option, &score))
+        if (!option_score(&chooser, option, &choice, &score))
             continue;
         if (is_better(option, score.total, choice.option, choice.score.total)) {
             if (choice.option != NULL && choice.option->site != option->site) {

@@ -264,7 +264,7 @@ int64_t place_hold_end(const struct place_hold *hold, int64_t now_ms, bool at_li
     int64_t end = hold->since.us / 1000 + span;
     if (end > now_ms + span)
         return now_ms + span;
-    return end > now_ms ? end : now_ms + 1000;
+    return end > now_ms ? end : now_ms + PLACE_OVERDUE_MS;
 }
 
 static size_t endings_of(const struct place_site *site, int64_t now_ms, bool at_limit,

@@ -105,37 +105,37 @@ void order_remark(struct place_knot *knot, const struct place_mask *own)
 }
 
 /* The first in a subtree that has one. */
-static struct place_knot *first_below(struct place_knot *knot, const struct place_mask *marks)
+static struct place_knot *first_below(struct place_knot *knot, const struct place_query *query)
 {
     for (;;) {
-        if (knot->left != NULL && mask_meets(&knot->left->all, marks))
+        if (knot->left != NULL && mask_meets(&knot->left->all, query))
             knot = knot->left;
-        else if (mask_meets(&knot->own, marks))
+        else if (mask_meets(&knot->own, query))
             return knot;
         else
             knot = knot->right;
     }
 }
 
-struct place_knot *order_first(const struct place_order *order, const struct place_mask *marks)
+struct place_knot *order_first(const struct place_order *order, const struct place_query *query)
 {
-    if (order->root == NULL || !mask_meets(&order->root->all, marks))
+    if (order->root == NULL || !mask_meets(&order->root->all, query))
         return NULL;
-    return first_below(order->root, marks);
+    return first_below(order->root, query);
 }
 
-struct place_knot *order_next(struct place_knot *knot, const struct place_mask *marks)
+struct place_knot *order_next(struct place_knot *knot, const struct place_query *query)
 {
-    if (knot->right != NULL && mask_meets(&knot->right->all, marks))
-        return first_below(knot->right, marks);
+    if (knot->right != NULL && mask_meets(&knot->right->all, query))
+        return first_below(knot->right, query);
     for (; knot->up != NULL; knot = knot->up) {
         struct place_knot *up = knot->up;
         if (up->left != knot)
             continue;
-        if (mask_meets(&up->own, marks))
+        if (mask_meets(&up->own, query))
             return up;
-        if (up->right != NULL && mask_meets(&up->right->all, marks))
-            return first_below(up->right, marks);
+        if (up->right != NULL && mask_meets(&up->right->all, query))
+            return first_below(up->right, query);
     }
     return NULL;
 }

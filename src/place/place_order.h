@@ -22,6 +22,12 @@ struct place_mask {
     uint64_t words[PLACE_MASK_WORDS];
 };
 
+/* Marks that are looked for. Mostly few: only the words that have some are compared. */
+struct place_query {
+    struct place_mask marks;
+    uint32_t filled; /* bits: words that are not zero */
+};
+
 struct place_knot {
     struct place_knot *up, *left, *right;
     int64_t key;
@@ -42,17 +48,27 @@ void order_remove(struct place_order *order, struct place_knot *knot);
 /* Its own marks are others now. */
 void order_remark(struct place_knot *knot, const struct place_mask *own);
 /* The first that has one of the marks, and the next after `knot`; NULL: none. */
-struct place_knot *order_first(const struct place_order *order, const struct place_mask *marks);
-struct place_knot *order_next(struct place_knot *knot, const struct place_mask *marks);
+struct place_knot *order_first(const struct place_order *order, const struct place_query *query);
+struct place_knot *order_next(struct place_knot *knot, const struct place_query *query);
 /* All marks of the order; none: zero. */
 void order_marks(const struct place_order *order, struct place_mask *out);
 
-static inline bool mask_meets(const struct place_mask *a, const struct place_mask *b)
+static inline struct place_query query_of(const struct place_mask *marks)
 {
-    uint64_t any = 0;
+    struct place_query query = {.marks = *marks};
     for (int i = 0; i < PLACE_MASK_WORDS; i++)
-        any |= a->words[i] & b->words[i];
-    return any != 0;
+        query.filled |= (uint32_t)(marks->words[i] != 0) << i;
+    return query;
+}
+
+static inline bool mask_meets(const struct place_mask *mask, const struct place_query *query)
+{
+    for (uint32_t rest = query->filled; rest != 0; rest &= rest - 1) {
+        int i = __builtin_ctz(rest);
+        if ((mask->words[i] & query->marks.words[i]) != 0)
+            return true;
+    }
+    return false;
 }
 
 static inline bool mask_is_equal(const struct place_mask *a, const struct place_mask *b)

@@ -206,8 +206,11 @@ static void shape_reprice(struct placer *placer, struct place_shape *shape)
     shape_sort(shape);
     for (uint32_t i = 0; i < count; i++) {
         fits[i] = shape->fits[options[i].was_at];
-        if (options[i].want != UINT32_MAX)
-            options[i].site->want_options[options[i].want] = &options[i];
+        if (options[i].want == UINT32_MAX)
+            continue;
+        struct place_want *want = &options[i].site->wants.list[options[i].want];
+        want->option = &options[i];
+        want->pays = option_pays(&options[i]);
     }
     free(shape->fits);
     shape->fits = fits;

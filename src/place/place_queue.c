@@ -25,7 +25,10 @@ static struct place_mask marks_of(struct placer *placer, const struct place_grou
     struct place_mask marks = {{0}};
     placer->must_lend =
         placer->must_lend || (group->shape->fit > group->step && group->shape->fit < PLACE_STEPS);
-    mask_set(&marks, group->parked_in != NULL ? (uint32_t)MARK_PARKED : group->shape->mark, true);
+    uint32_t mark = group->shape->mark;
+    if (group->parked_in != NULL)
+        mark = group->barren > 0 ? MARK_BARREN : MARK_PARKED;
+    mask_set(&marks, mark, true);
     return marks;
 }
 
@@ -75,15 +78,42 @@ void place_groups_remark(struct placer *placer)
 
 /* ---- parking */
 
-/* The most that its first job can pay an hour, rounded up; the others of the group are alike. */
+static void barren_count(struct placer *placer, struct place_group *group, uint64_t barren)
+{
+    if (placer->barren_supply != placer->supply) {
+        placer->barren_supply = placer->supply;
+        placer->barren_now = 0;
+    }
+    placer->barren_groups -= group->barren > 0;
+    placer->barren_now -= group->barren == placer->supply;
+    group->barren = barren;
+    placer->barren_groups += group->barren > 0;
+    placer->barren_now += group->barren == placer->supply;
+}
+
+void place_group_barren(struct placer *placer, struct place_group *group, bool is_barren)
+{
+    barren_count(placer, group, is_barren ? placer->supply : 0);
+    group_remark(placer, group);
+}
+
+bool place_has_fertile(const struct placer *placer)
+{
+    return placer->barren_groups > 0 &&
+           (placer->barren_supply != placer->supply || placer->barren_now < placer->barren_groups);
+}
+
+/* The most that its first job can pay an hour, rounded up: what it pays is rounded in two parts.
+ * The others of the group are alike. */
 static struct money most_paid(const struct placer *placer, const struct place_group *group)
 {
     const struct place_job *job = &group->first->job;
     int64_t runs_ms = place_expected(placer, job).ms;
     if (job->spec->budget.micros <= 0 || runs_ms <= 0)
         return (struct money){INT64_MAX};
-    struct money pay = money_scale_saturated(job->spec->budget, 3600000, runs_ms);
-    return money_add_saturated(pay, (struct money){2});
+    struct money budget = money_add_saturated(job->spec->budget, (struct money){1});
+    struct money pay = money_scale_saturated(budget, 3600000, runs_ms);
+    return money_add_saturated(pay, (struct money){1});
 }
 
 void place_group_park(struct placer *placer, struct place_group *group, bool of_quota)
@@ -97,7 +127,8 @@ void place_group_park(struct placer *placer, struct place_group *group, bool of_
         (*list)->parked_previous = group;
     *list = group;
     group->parked_mark = group->shape->mark;
-    place_parked_count(placer, group->parked_mark, most_paid(placer, group), 1);
+    group->pay_max = most_paid(placer, group);
+    place_parked_count(placer, group->parked_mark, group->pay_max, 1);
     group_remark(placer, group);
 }
 
@@ -130,7 +161,8 @@ void place_option_unpark(struct placer *placer, const struct place_option *optio
     for (struct place_group *group = option->shape->parked; group != NULL; group = next) {
         const struct place_job *job = &group->first->job;
         next = group->parked_next;
-        if (id_is_equal(job->avoid.id, option->site->site.id.id) ||
+        if (option_pays(option).micros > group->pay_max.micros ||
+            id_is_equal(job->avoid.id, option->site->site.id.id) ||
             !place_is_affordable(placer, job, option))
             continue;
         group_unpark(placer, group);
@@ -308,7 +340,7 @@ enum err place_queue_push(struct placer *placer, struct place_queued *queued)
         err = group_make(placer, &key, queued, shape, &group);
         if (err != ERR_OK)
             return err;
-        shape_wait(placer, shape, 1);
+        shape_wait(placer, shape, group->step, 1);
     }
     group_join(placer, group, queued);
     pending_add(group->tenant, 1);
@@ -336,9 +368,10 @@ void place_queue_remove(struct placer *placer, struct place_queued *queued)
         return;
     }
     group_unpark(placer, group);
+    barren_count(placer, group, 0);
     array_part(placer, group, queued->job.spec);
     (void)strmap_remove(&placer->groups, (struct slice){group->key, group->key_len});
-    shape_wait(placer, group->shape, -1);
+    shape_wait(placer, group->shape, group->step, -1);
     free(group);
 }
 
@@ -364,8 +397,8 @@ void place_walk_begin(struct place_walk *walk, const struct placer *placer,
 {
     walk->priority = priority;
     walk->depth = 0;
-    walk->at[0].marks = *marks;
-    walk->at[0].knot = order_first(&placer->roots[priority], marks);
+    walk->at[0].query = query_of(marks);
+    walk->at[0].knot = order_first(&placer->roots[priority], &walk->at[0].query);
     walk->tenant = NULL;
     walk->group_knot = NULL;
 }
@@ -377,16 +410,16 @@ struct place_group *place_walk_next(struct place_walk *walk)
         if (walk->tenant != NULL) {
             walk->group_knot =
                 walk->group_knot == NULL
-                    ? order_first(&walk->tenant->sides[walk->priority].groups, &walk->marks)
-                    : order_next(walk->group_knot, &walk->marks);
+                    ? order_first(&walk->tenant->sides[walk->priority].groups, &walk->query)
+                    : order_next(walk->group_knot, &walk->query);
             if (walk->group_knot != NULL)
                 return walk->group_knot->owner;
             /* Down to its children. */
             ASSERT(walk->depth + 1 < sizeof(walk->at) / sizeof(walk->at[0]));
             walk->depth++;
-            walk->at[walk->depth].marks = walk->marks;
+            walk->at[walk->depth].query = walk->query;
             walk->at[walk->depth].knot =
-                order_first(&walk->tenant->sides[walk->priority].children, &walk->marks);
+                order_first(&walk->tenant->sides[walk->priority].children, &walk->query);
             walk->tenant = NULL;
         }
         while (walk->at[walk->depth].knot == NULL) {
@@ -394,12 +427,14 @@ struct place_group *place_walk_next(struct place_walk *walk)
                 return NULL;
             walk->depth--;
             walk->at[walk->depth].knot =
-                order_next(walk->at[walk->depth].knot, &walk->at[walk->depth].marks);
+                order_next(walk->at[walk->depth].knot, &walk->at[walk->depth].query);
         }
         walk->tenant = walk->at[walk->depth].knot->owner;
-        walk->marks = walk->at[walk->depth].marks;
-        if (walk->tenant->has_allowed)
-            mask_meet(&walk->marks, &walk->tenant->allowed);
+        walk->query = walk->at[walk->depth].query;
+        if (walk->tenant->has_allowed) {
+            mask_meet(&walk->query.marks, &walk->tenant->allowed);
+            walk->query = query_of(&walk->query.marks);
+        }
         walk->group_knot = NULL;
     }
 }

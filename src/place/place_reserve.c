@@ -177,22 +177,6 @@ static int candidate_compare(const void *a, const void *b)
     return x->node - y->node;
 }
 
-/* When the node has nothing left that runs now, if all goes to its limit. */
-static int64_t node_end(const struct place_node *node, int64_t now_ms)
-{
-    int64_t end_ms = now_ms;
-    uint16_t r = node->first_rank;
-    for (const struct place_hold *hold = node->first; hold != NULL;) {
-        int64_t at_ms = place_hold_end(hold, now_ms, true);
-        if (at_ms > end_ms)
-            end_ms = at_ms;
-        const struct place_rank *rank = &hold->ranks[r];
-        r = rank->next_rank;
-        hold = rank->next;
-    }
-    return end_ms;
-}
-
 /* Large enough, as measured, were nothing of ours on it. */
 static bool could_have(const struct placer *placer, const struct place_option *option,
                        const struct place_node *node)
@@ -216,7 +200,8 @@ static uint32_t candidates_find(const struct placer *placer, const struct place_
         const struct place_node *node = &site->nodes[nodes[i]];
         if (!could_have(placer, option, node))
             continue;
-        int64_t at_ms = stock_node_fits(node, &option->need) ? now_ms : node_end(node, now_ms);
+        int64_t at_ms =
+            stock_node_fits(node, &option->need) ? now_ms : place_node_end(node, now_ms);
         out[found++] = (struct candidate){at_ms, nodes[i]};
     }
     qsort(out, found, sizeof(*out), candidate_compare);
@@ -340,7 +325,9 @@ static struct heads heads_find(struct placer *placer)
     struct place_mask marks = placer->used;
     uint32_t looked_at = 0;
     mask_set(&marks, MARK_PARKED, true);
-    for (int p = PRIORITY_COUNT_ - 1; p >= 0; p--) {
+    mask_set(&marks, MARK_BARREN, place_has_fertile(placer));
+    for (int p = PRIORITY_COUNT_ - 1;
+         p >= 0 && heads.count < PLACE_RESERVATIONS_MAX && !heads.is_cut_short; p--) {
         struct place_walk walk;
         struct place_group *group;
         place_walk_begin(&walk, placer, (enum priority_class)p, &marks);
@@ -404,8 +391,8 @@ bool place_reserve(struct placer *placer)
             has_changed = true;
             is_made = reserve(placer, group);
         }
-        if (!is_made) /* no site could promise it nodes, as far as is measured */
-            group->barren = placer->supply;
+        /* No site could promise it nodes, as far as is measured. */
+        place_group_barren(placer, group, !is_made);
         has_changed = has_changed || is_made;
     }
     return has_changed;

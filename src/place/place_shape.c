@@ -159,15 +159,17 @@ static void shape_work_out(struct placer *placer, struct place_shape *shape)
     shape_sort(shape);
     shape->settings = placer->settings;
     shape->fit = 0;
+    shape->open_count = shape->lent_count = 0;
 }
 
 /* ---- marks */
 
-/* What a fit says of the shape's mark: open, lent, or neither. */
+/* What a fit says of the shape's mark: open, lent, or neither. Lent nodes are of no use where all
+ * limits are too long. */
 static void mark_count(struct placer *placer, const struct place_shape *shape, int change)
 {
     uint32_t mark = shape->mark;
-    if (mark == MARK_HOPELESS || shape->fit == 0)
+    if (mark == MARK_HOPELESS || shape->fit <= shape->step_least)
         return;
     if (shape->fit == PLACE_STEPS) {
         placer->mark_open[mark] += (uint32_t)change;
@@ -181,7 +183,7 @@ static void mark_count(struct placer *placer, const struct place_shape *shape, i
 static void shape_fit_set(struct placer *placer, struct place_shape *shape, uint8_t fit)
 {
     mark_count(placer, shape, -1);
-    placer->must_lend = placer->must_lend || (fit > 0 && fit < PLACE_STEPS);
+    placer->must_lend = placer->must_lend || (fit > shape->step_least && fit < PLACE_STEPS);
     shape->fit = fit;
     mark_count(placer, shape, 1);
 }
@@ -253,7 +255,7 @@ static void shape_mark(struct placer *placer, struct place_shape *shape)
     shape->mark = (uint16_t)mark_take(placer, shape);
     for (uint32_t i = 0; i < shape->option_count; i++) {
         struct place_option *option = &shape->options[i];
-        option->site->wants[option->want].mark = shape->mark;
+        option->site->wants.list[option->want].mark = shape->mark;
     }
     mark_count(placer, shape, 1);
 }
@@ -281,9 +283,20 @@ static void code_set(struct place_shape *shape, const struct place_option *optio
 void place_site_code(struct placer *placer, struct place_site *site)
 {
     (void)placer;
-    for (uint32_t i = 0; i < site->want_count; i++)
-        code_set(site->want_options[i]->shape, site->want_options[i],
-                 site->wants[i].fit == PLACE_STEPS);
+    const struct place_wants *wants = &site->wants;
+    for (uint32_t i = 0; i < wants->count; i++)
+        code_set(wants->list[i].option->shape, wants->list[i].option, wants->fit[i] == PLACE_STEPS);
+}
+
+static uint8_t fits_most(const struct place_shape *shape)
+{
+    uint8_t most = 0;
+    if (shape->open_count > 0)
+        return PLACE_STEPS;
+    for (uint32_t i = 0; i < shape->option_count && shape->lent_count > 0; i++)
+        if (shape->fits[i] > most)
+            most = shape->fits[i];
+    return most;
 }
 
 void option_fit_set(struct placer *placer, struct place_option *option, uint8_t fit)
@@ -291,55 +304,82 @@ void option_fit_set(struct placer *placer, struct place_option *option, uint8_t 
     struct place_shape *shape = option->shape;
     uint8_t *known = &shape->fits[option - shape->options], old = *known;
     *known = fit;
-    option->site->wants[option->want].fit = option->site->wants[option->want].next = fit;
+    shape->open_count += (fit == PLACE_STEPS) - (old == PLACE_STEPS);
+    shape->lent_count += (fit > 0 && fit < PLACE_STEPS) - (old > 0 && old < PLACE_STEPS);
+    struct place_wants *wants = &option->site->wants;
+    wants->fit[option->want] = wants->next[option->want] = fit;
     code_set(shape, option, fit == PLACE_STEPS);
     if (fit > shape->fit) {
         shape_fit_set(placer, shape, fit);
-    } else if (fit < old && old == shape->fit) {
-        uint8_t most = 0;
-        for (uint32_t i = 0; i < shape->option_count && most < old; i++)
-            if (shape->fits[i] > most)
-                most = shape->fits[i];
-        shape_fit_set(placer, shape, most);
+    } else if (fit < old && old == shape->fit && (old < PLACE_STEPS || shape->open_count == 0)) {
+        shape_fit_set(placer, shape, fits_most(shape));
     }
     if (fit > old && shape->parked != NULL)
         place_option_unpark(placer, option);
 }
 
+/* All arrays of bytes lie in one block. */
+static void wants_grow(struct place_wants *wants)
+{
+    enum { ARRAYS = 6, FIRST = 64 };
+    struct place_wants fresh = *wants;
+    uint32_t cap = fresh.cap = wants->cap == 0 ? FIRST : wants->cap * 2;
+    fresh.bytes = calloc(ARRAYS, cap);
+    fresh.list = realloc(wants->list, cap * sizeof(*fresh.list));
+    ASSERT(fresh.bytes != NULL && fresh.list != NULL);
+    fresh.fit = fresh.bytes;
+    fresh.next = fresh.fit + cap;
+    fresh.devices = fresh.next + cap;
+    fresh.stock = fresh.devices + cap;
+    fresh.again = fresh.stock + cap;
+    fresh.margin = (int8_t *)(fresh.again + cap);
+    for (uint32_t i = 0; i < wants->count; i++) {
+        fresh.fit[i] = wants->fit[i];
+        fresh.next[i] = wants->next[i];
+        fresh.devices[i] = wants->devices[i];
+        fresh.stock[i] = wants->stock[i];
+        fresh.margin[i] = wants->margin[i];
+    }
+    free(wants->bytes);
+    *wants = fresh;
+}
+
 static void want_add(struct place_option *option)
 {
-    struct place_site *site = option->site;
+    struct place_wants *wants = &option->site->wants;
     enum runtime runtime = option->need.runtime;
-    if (site->want_count == site->want_cap) {
-        uint32_t cap = site->want_cap == 0 ? 64 : site->want_cap * 2;
-        struct place_want *grown = realloc(site->wants, cap * sizeof(*grown));
-        struct place_option **options =
-            realloc(site->want_options, cap * sizeof(struct place_option *));
-        ASSERT(grown != NULL && options != NULL);
-        site->wants = grown;
-        site->want_options = options;
-        site->want_cap = cap;
-    }
-    option->want = site->want_count++;
-    site->want_options[option->want] = option;
-    site->wants[option->want] =
-        (struct place_want){.cpu_milli = option->need.cpu_milli,
+    if (wants->count == wants->cap)
+        wants_grow(wants);
+    uint32_t at = option->want = wants->count++;
+    wants->fit[at] = wants->next[at] = 0;
+    wants->margin[at] = 0;
+    wants->devices[at] = (uint8_t)option->need.devices;
+    wants->stock[at] = option->stock;
+    wants->list[at] =
+        (struct place_want){.option = option,
+                            .cpu_milli = option->need.cpu_milli,
                             .mem_bytes = option->need.mem_bytes,
                             .ranks = (uint16_t)option->need.ranks,
-                            .devices = (uint8_t)option->need.devices,
-                            .stock = option->stock,
+                            .mark = option->shape->mark,
+                            .pays = option_pays(option),
                             .suits_all = runtime == RUNTIME_CPU || runtime == RUNTIME_OPENCL};
 }
 
+/* The last takes its place. */
 static void want_remove(struct place_option *option)
 {
-    struct place_site *site = option->site;
-    if (option->want == UINT32_MAX)
+    struct place_wants *wants = &option->site->wants;
+    uint32_t at = option->want;
+    if (at == UINT32_MAX)
         return;
-    site->want_count--;
-    site->wants[option->want] = site->wants[site->want_count];
-    site->want_options[option->want] = site->want_options[site->want_count];
-    site->want_options[option->want]->want = option->want;
+    uint32_t last = --wants->count;
+    wants->fit[at] = wants->fit[last];
+    wants->next[at] = wants->next[last];
+    wants->margin[at] = wants->margin[last];
+    wants->devices[at] = wants->devices[last];
+    wants->stock[at] = wants->stock[last];
+    wants->list[at] = wants->list[last];
+    wants->list[at].option->want = at;
     option->want = UINT32_MAX;
 }
 
@@ -422,6 +462,7 @@ static enum err shape_make(struct placer *placer, struct slice key, const struct
     arena_init(&shape->arena, PLACE_COPY_BYTES_MAX);
     shape->number = ++placer->shape_number;
     shape->mark = MARK_HOPELESS;
+    shape->step_least = PLACE_STEPS;
     shape->key_len = (uint32_t)key.len;
     memcpy(shape->key, key.data, key.len);
     enum err err = shape_job_copy(shape, job);
@@ -451,9 +492,23 @@ enum err shape_find(struct placer *placer, const struct place_job *job, struct p
     return ERR_OK;
 }
 
-void shape_wait(struct placer *placer, struct place_shape *shape, int change)
+static void steps_count(struct placer *placer, struct place_shape *shape, uint8_t step, int change)
+{
+    uint8_t least = 0;
+    shape->step_groups[step] += (uint32_t)change;
+    while (least < PLACE_STEPS && shape->step_groups[least] == 0)
+        least++;
+    if (least == shape->step_least)
+        return;
+    mark_count(placer, shape, -1);
+    shape->step_least = least;
+    mark_count(placer, shape, 1);
+}
+
+void shape_wait(struct placer *placer, struct place_shape *shape, uint8_t step, int change)
 {
     ASSERT(change > 0 || shape->groups > 0);
+    steps_count(placer, shape, step, change);
     if (change > 0 && shape->groups++ == 0) {
         idle_leave(placer, shape);
         if (placer->is_stale || shape->is_listed)
@@ -473,7 +528,7 @@ void place_settings_raise(struct placer *placer)
     placer->supply++;
     place_reservations_drop(placer, NULL);
     for (size_t i = 0; i < placer->sites.len; i++)
-        place_site_at(placer, i)->want_count = 0;
+        place_site_at(placer, i)->wants.count = 0;
     if (placer->is_stale)
         return;
     placer->is_stale = true;
@@ -485,6 +540,7 @@ void place_settings_raise(struct placer *placer)
         options_clear(shape); /* their sites may go */
         shape->is_listed = false;
         shape->fit = 0;
+        shape->open_count = shape->lent_count = 0;
     }
 }
 

@@ -90,23 +90,31 @@ static int64_t share_key(const struct place_tenant *tenant)
     return ((int64_t)top << SHARE_STEP_BITS) + (int64_t)below;
 }
 
+static uint64_t room_of(struct maybe_u64 quota, uint64_t held)
+{
+    if (!quota.has)
+        return UINT64_MAX;
+    return quota.value > held ? quota.value - held : 0;
+}
+
+/* What the tenant's own quota leaves. False: more than any shape that waits could take. */
+static bool quota_binds(const struct placer *placer, const struct place_tenant *tenant,
+                        struct place_claim *out_room)
+{
+    const struct tenant_quota *quota = &tenant->tenant.quota;
+    out_room->cpu_milli = room_of(quota->cpu_milli, tenant->cpu_milli_held);
+    out_room->accelerators = room_of(quota->accelerators, tenant->accelerators_held);
+    return out_room->cpu_milli < placer->claim_max.cpu_milli ||
+           out_room->accelerators < placer->claim_max.accelerators;
+}
+
 /* Shapes among `marks` that the quota has no room for are left out. */
 static void allowed_update(struct placer *placer, struct place_tenant *tenant,
                            const struct place_mask *marks)
 {
     bool had_allowed = tenant->has_allowed;
-    const struct tenant_quota *quota = &tenant->tenant.quota;
-    uint64_t cpu = UINT64_MAX, devices = UINT64_MAX;
-    if (quota->cpu_milli.has)
-        cpu = quota->cpu_milli.value > tenant->cpu_milli_held
-                  ? quota->cpu_milli.value - tenant->cpu_milli_held
-                  : 0;
-    if (quota->accelerators.has)
-        devices = quota->accelerators.value > tenant->accelerators_held
-                      ? quota->accelerators.value - tenant->accelerators_held
-                      : 0;
-    tenant->has_allowed =
-        cpu < placer->claim_max.cpu_milli || devices < placer->claim_max.accelerators;
+    struct place_claim room;
+    tenant->has_allowed = quota_binds(placer, tenant, &room);
     if (!tenant->has_allowed) {
         placer->must_lend = placer->must_lend || had_allowed;
         return;
@@ -116,7 +124,7 @@ static void allowed_update(struct placer *placer, struct place_tenant *tenant,
         for (uint64_t rest = marks->words[w]; rest != 0; rest &= rest - 1) {
             int bit = __builtin_ctzll(rest);
             const struct place_claim *claim = &placer->claims[w * 64 + bit];
-            if (claim->cpu_milli > cpu || claim->accelerators > devices)
+            if (claim->cpu_milli > room.cpu_milli || claim->accelerators > room.accelerators)
                 allowed &= ~(UINT64_C(1) << bit);
         }
         uint64_t fresh = had_allowed ? allowed & ~tenant->allowed.words[w] : 0;
@@ -187,9 +195,11 @@ static bool tenant_refresh(struct placer *placer, struct place_tenant *tenant)
     return has_changed;
 }
 
-static bool has_quota(const struct place_tenant *tenant)
+/* What it holds or what waits may change which shapes it may have. */
+static bool is_near_quota(const struct placer *placer, const struct place_tenant *tenant)
 {
-    return tenant->tenant.quota.cpu_milli.has || tenant->tenant.quota.accelerators.has;
+    struct place_claim room;
+    return tenant->has_allowed || quota_binds(placer, tenant, &room);
 }
 
 /* Only its place among its siblings. */
@@ -212,12 +222,12 @@ void place_share_refresh(struct placer *placer, struct place_tenant *tenant)
         (void)tenant_refresh(placer, tenant);
 }
 
-/* What is held is other: where no quota counts it, marks stay as they are. */
+/* What is held is other: where no quota is near, marks stay as they are. */
 static void share_moved(struct placer *placer, struct place_tenant *tenant)
 {
     bool has_changed = false;
     for (; tenant != NULL; tenant = tenant->parent) {
-        if (has_changed || has_quota(tenant))
+        if (has_changed || is_near_quota(placer, tenant))
             has_changed = tenant_refresh(placer, tenant);
         else
             tenant_move(placer, tenant);
@@ -231,7 +241,7 @@ void place_share_remark(struct placer *placer, struct place_tenant *tenant,
     for (; tenant != NULL && has_changed; tenant = tenant->parent) {
         struct place_mask marks;
         struct place_knot *knot = &tenant->sides[priority].knot;
-        if (has_quota(tenant)) {
+        if (is_near_quota(placer, tenant)) {
             has_changed = tenant_refresh(placer, tenant);
             continue;
         }

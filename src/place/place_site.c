@@ -143,8 +143,8 @@ static void site_deinit(struct place_site *site)
 void place_site_free(struct place_site *site)
 {
     site_deinit(site);
-    free(site->wants);
-    free(site->want_options);
+    free(site->wants.bytes);
+    free(site->wants.list);
     free(site);
 }
 
@@ -198,6 +198,7 @@ static enum err nodes_copy(struct placer *placer, const struct site *site, struc
                                             .mem_bytes_seen = node->mem_bytes,
                                             .devices = mask,
                                             .devices_seen = mask,
+                                            .end_ms = INT64_MIN,
                                             .is_up = true};
     }
     if (err == ERR_OK)
@@ -284,8 +285,6 @@ enum err placer_site_put(struct placer *placer, const struct site *site, bool is
         fresh.holds = at->holds;
         fresh.hold_count = at->hold_count;
         fresh.wants = at->wants;
-        fresh.want_options = at->want_options;
-        fresh.want_cap = at->want_cap;
         fresh.is_changed = at->is_changed;
         fresh.changed_next = at->changed_next;
         fresh.is_pending = at->is_pending;

@@ -21,8 +21,6 @@
  * nodes only, which is a matter of their limits, are looked at when that has changed. What else can
  * keep a job away (its own budget, the site that just failed it) parks its group until the shape
  * fits at one more site.
- *
- * Books: a node's free capacity is min(its size, what the site measured) less what our holds take.
  */
 #ifndef LQ_PLACE_STATE_H
 #define LQ_PLACE_STATE_H
@@ -31,6 +29,7 @@
 #include "base/map.h"
 #include "base/vector.h"
 #include "place/place.h"
+#include "place/place_node.h"
 #include "place/place_order.h"
 
 enum {
@@ -43,16 +42,14 @@ enum {
     PLACE_OPTIONS_MAX = 1 << 24,
     PLACE_SHAPES_IDLE_MAX = 128, /* kept up to date though no job of theirs waits */
     PLACE_SHAPE_BYTES_MAX = 1 << 20,
-    PLACE_LEVELS = RANK_DEVICES_MAX + 1, /* free devices of a node */
-    PLACE_GRADES = 8,                    /* of free cores, and of free memory */
-    PLACE_BUCKETS = PLACE_GRADES * PLACE_GRADES,
-    PLACE_STEPS = 32,            /* of time limits; see place_step */
-    PLACE_PENDING_MAX = 8,       /* sites with options that are not told yet */
-    PLACE_GROWN_MAX = 8,         /* kinds of nodes that grew at a site between two questions */
-    PLACE_LENT_MAX = 64,         /* kinds of free reserved nodes at a site that are told apart */
-    PLACE_LENT_VISITS_MAX = 256, /* groups looked at for reserved nodes before the rest waits */
-    PLACE_RESERVATIONS_MAX = 4,  /* blocked heads whose start is protected */
-    PLACE_WATTS_PER_CORE = 10,   /* planning estimates: they rank places, they never bill */
+    PLACE_STEPS = 32,           /* of time limits; see place_step */
+    PLACE_PENDING_MAX = 8,      /* sites with options that are not told yet */
+    PLACE_GROWN_MAX = 8,        /* kinds of nodes that grew at a site between two questions */
+    PLACE_LENT_MAX = 64,        /* kinds of free reserved nodes at a site that are told apart */
+    PLACE_LENT_VISITS_MAX = 64, /* groups looked at for reserved nodes before the rest waits */
+    PLACE_OVERDUE_MS = 1000,    /* what should have ended is looked for again so soon */
+    PLACE_RESERVATIONS_MAX = 4, /* blocked heads whose start is protected */
+    PLACE_WATTS_PER_CORE = 10,  /* planning estimates: they rank places, they never bill */
     PLACE_WATTS_PER_ACCELERATOR = 400,
     PLACE_FRAGMENT_PERCENT = 5, /* of the ask of devices left over on a broken node */
     PLACE_ROLE_PERCENT = 10,    /* of the ask, for work that ends in a region meant for serving */
@@ -61,40 +58,23 @@ enum {
     PLACE_SHARE_WINDOW_S = 600,  /* what is held now counts as if held for this long */
 };
 
-struct place_node {
-    uint32_t cpu_milli, cpu_milli_seen, cpu_milli_used;
-    uint64_t mem_bytes, mem_bytes_seen, mem_bytes_used;
-    uint16_t devices, devices_seen, devices_used; /* bit masks */
-    bool is_up;
-    bool is_reserved; /* for a blocked head: in no bucket */
-    bool is_listed;   /* in a bucket of its stock */
-    uint8_t stock;
-    uint8_t level, bucket; /* where it is listed */
-    uint16_t slot;         /* its number within the stock */
-    uint16_t first_rank;
-    struct place_hold *first; /* of the ranks on it, in no order that shows; NULL: none */
-};
-
-/* Nodes of one site with the same chip (or none), by free devices (level), and by free cores and
- * memory, each in eight grades: nothing much, then from 1/128, 1/64, ... 1/2 of the largest node's.
- * A bucket is a grade of cores and a grade of memory. */
-struct place_stock {
-    enum runtime runtime;
-    uint16_t accelerator; /* index into the placer's names; 0: none */
-    uint8_t levels;       /* most devices of a node, and one */
-    uint32_t node_count, words;
-    uint32_t cpu_milli_max;
-    uint64_t mem_bytes_max;
-    uint16_t *nodes;                   /* slot -> index into the site's nodes, ascending */
-    uint32_t at_least[PLACE_LEVELS];   /* listed nodes with so many devices free */
-    uint64_t filled[PLACE_LEVELS];     /* bits: buckets that are not empty */
-    uint16_t (*counts)[PLACE_BUCKETS]; /* [level][bucket] */
-    uint64_t *bits;                    /* [level][bucket][word]: slots */
-    struct place_make {                /* nodes that are alike, for what would fit were it empty */
-        uint32_t cpu_milli, devices, count;
+/* Options of shapes that wait, at one site, by number. Every look reads the bytes of all of them,
+ * so they stand apart from the rest. */
+struct place_wants {
+    uint32_t count, cap;
+    uint8_t *bytes;                                /* owns the next six */
+    uint8_t *fit, *next, *devices, *stock, *again; /* next: what fit is about to become; again:
+                                                      to be looked at, while a look lasts */
+    int8_t *margin; /* nodes that would do, less ranks: surely not less when it fits, surely not
+                       more when it does not */
+    struct place_want {
+        struct place_option *option;
         uint64_t mem_bytes;
-    } * makes;
-    uint32_t make_count;
+        struct money pays; /* what the buyer pays there an hour */
+        uint32_t cpu_milli;
+        uint16_t ranks, mark;
+        bool suits_all; /* any node will do, if it is large enough */
+    } * list;
 };
 
 struct place_site {
@@ -118,18 +98,7 @@ struct place_site {
     struct place_mask maybe; /* marks of the options that are pending */
     uint32_t hold_count;
     struct place_hold *holds; /* its list, in no order that shows */
-    struct place_want {       /* an option here of a shape that waits; kept small: all are read */
-        uint64_t mem_bytes;
-        uint32_t cpu_milli;
-        uint16_t ranks, mark;
-        uint8_t devices, stock, fit, next; /* next: what fit is about to become */
-        bool suits_all;                    /* any node will do, if it is large enough */
-        int8_t margin;     /* nodes that would do, less ranks: surely not less when it fits, surely
-                              not more when it does not */
-        struct money pays; /* what the buyer pays there an hour */
-    } * wants;
-    struct place_option **want_options; /* of the wants */
-    uint32_t want_count, want_cap;
+    struct place_wants wants;
 };
 
 struct place_tenant {
@@ -155,20 +124,14 @@ struct place_tenant {
 enum {
     MARK_PARKED = PLACE_MARKS - 1,   /* fits somewhere, but something of its own is in the way */
     MARK_HOPELESS = PLACE_MARKS - 2, /* no site could have it as things are set */
-    PLACE_MARKS_FREE = PLACE_MARKS - 2,
+    MARK_BARREN = PLACE_MARKS - 3,   /* parked, and no site could promise it nodes */
+    PLACE_MARKS_FREE = PLACE_MARKS - 3,
 };
 
 struct place_queued {
     struct place_job job;
     struct place_group *group;
     struct place_queued *previous, *next;
-};
-
-/* What one rank needs of a node. */
-struct place_need {
-    uint32_t cpu_milli, devices, ranks;
-    uint64_t mem_bytes;
-    enum runtime runtime; /* with devices, or else any node for cpu and opencl */
 };
 
 /* Prices of running a shape at a site, an hour where not said otherwise; once they are set beside
@@ -183,7 +146,7 @@ struct place_rates {
 struct place_option {
     struct place_shape *shape;
     struct place_site *site;
-    uint32_t want; /* index into site->wants; UINT32_MAX: none waits */
+    uint32_t want; /* number among site->wants; UINT32_MAX: none waits */
     uint8_t variant;
     uint8_t stock;  /* UINT8_MAX: any node will do */
     bool is_second; /* a foreign chip for who asked for domestic ones first */
@@ -194,9 +157,7 @@ struct place_option {
     struct money ask_hour; /* what is asked for an hour */
     struct money base;     /* all that the work of the fastest's hour costs; sorts the options */
     struct place_need need;
-    struct place_reach {
-        uint64_t maybe, surely; /* buckets in which nodes may fit, and in which all do */
-    } reach;                    /* of its stock, where it has one */
+    struct place_reach reach; /* of its stock, where it has one */
     struct place_rates rates;
 };
 
@@ -204,11 +165,14 @@ struct place_shape {
     uint64_t number;   /* never used again */
     uint64_t settings; /* placer->settings that it was worked out under */
     struct place_shape *idle_previous, *idle_next;
-    uint32_t groups; /* waiting */
-    uint16_t mark;   /* while it waits */
+    uint32_t groups;                   /* waiting */
+    uint32_t step_groups[PLACE_STEPS]; /* of them, by step of time limit */
+    uint8_t step_least;                /* PLACE_STEPS: none */
+    uint16_t mark;                     /* while it waits */
     struct place_group *parked;
-    uint8_t fit;    /* the most of its options */
-    bool is_listed; /* its options stand among their sites' wants */
+    uint8_t fit;                     /* the most of its options */
+    uint32_t open_count, lent_count; /* options that fit, and that fit on reserved nodes only */
+    bool is_listed;                  /* its options stand among their sites' wants */
     struct place_option
         *options; /* first choices first, then by base, site's name, variant, stock */
     uint32_t option_count;
@@ -220,6 +184,12 @@ struct place_shape {
     uint32_t key_len;
     char key[];
 };
+
+/* What the buyer pays there an hour. */
+static inline struct money option_pays(const struct place_option *option)
+{
+    return money_add_saturated(option->rates.ask, option->rates.energy);
+}
 
 static inline uint8_t option_fit(const struct place_option *option)
 {
@@ -236,8 +206,9 @@ struct place_group {
     struct place_group *array_next;
     struct place_group **parked_in; /* the list that it is parked in; NULL: none */
     uint16_t parked_mark;           /* its shape's when it was parked */
+    struct money pay_max;           /* an hour, while it is parked: what it surely cannot pass */
     struct place_group *parked_previous, *parked_next;
-    uint64_t barren;  /* placer->supply under which no site could promise it nodes */
+    uint64_t barren;  /* placer->supply under which no site could promise it nodes; 0: none */
     uint32_t key_len; /* of its key in placer->groups, at the end */
     struct place_queued *first, *last; /* never empty */
     uint32_t job_count;
@@ -280,6 +251,11 @@ struct place_reservation {
     bool is_fresh; /* something changed there since it was looked at */
 };
 
+/* What a job takes of a quota. */
+struct place_claim {
+    uint64_t cpu_milli, accelerators;
+};
+
 struct placer {
     struct policy policy;
     struct arena policy_arena;
@@ -305,22 +281,22 @@ struct placer {
     struct place_mask open, lent, used; /* marks of shapes that fit somewhere now, of those that
                                            only fit on reserved nodes, and of all that wait */
     uint32_t mark_open[PLACE_MARKS], mark_lent[PLACE_MARKS], mark_users[PLACE_MARKS];
-    bool must_reserve;   /* the heads may be others, besides by their shares */
-    bool must_lend;      /* something may fit on reserved nodes that did not */
-    struct place_claim { /* of the shape that alone has the mark */
-        uint64_t cpu_milli, accelerators;
-    } claims[PLACE_MARKS], claim_max;
-    struct place_group *quota_parked; /* until something is given back */
+    bool must_reserve; /* the heads may be others, besides by their shares */
+    bool must_lend;    /* something may fit on reserved nodes that did not */
+    struct place_claim claims[PLACE_MARKS], claim_max; /* of the shape that alone has the mark */
+    struct place_group *quota_parked;                  /* until something is given back */
     struct place_site *changed;
     struct place_site *pending;
     struct place_mask maybe;  /* marks of shapes that fit at pending sites */
     struct place_mask parked; /* marks of shapes that have parked groups */
     uint32_t mark_parked[PLACE_MARKS];
     struct money parked_pay[PLACE_MARKS]; /* none of them can pay more an hour */
-    uint64_t supply;    /* rises when nodes, sites or rules are others; not with holds */
-    struct now now;     /* of the last question */
-    int64_t share_hour; /* to which shares have decayed */
-    bool is_stale;      /* settings changed: options are worked out anew before anything is asked */
+    uint64_t supply;        /* rises when nodes, sites or rules are others; not with holds */
+    uint64_t barren_supply; /* that barren_now counts for */
+    uint32_t barren_groups, barren_now; /* that are barren at all, and under that supply */
+    struct now now;                     /* of the last question */
+    int64_t share_hour;                 /* to which shares have decayed */
+    bool is_stale; /* settings changed: options are worked out anew before anything is asked */
     struct place_reservation *reservations[PLACE_RESERVATIONS_MAX]; /* by order of their jobs */
     uint32_t reservation_count;
 };
@@ -342,68 +318,6 @@ void place_site_free(struct place_site *site);
 struct place_site *place_site_at(const struct placer *placer, size_t index);
 struct place_site *place_site_find(struct placer *placer, struct site_id id);
 
-/* ---- place_stock.c: nodes by what they have free */
-/* Lists the site's nodes anew. ERR_NO_MEMORY. */
-enum err stock_build(struct place_site *site, const uint16_t *accelerators,
-                     const enum runtime *runtimes) LQ_CHECKED;
-void stock_free(struct place_site *site);
-/* What the node has free, or whether it may be used, is another now. */
-void stock_update(struct place_site *site, uint32_t node);
-struct place_reach stock_reach(const struct place_stock *stock, const struct place_need *need);
-/* The best nodes that are not reserved, in order: fewest devices left over, then fewest cores, then
- * least memory (by grade), then the first. UINT32_MAX: too few;
- * else the devices left over in all. `out_nodes` may be NULL. */
-uint32_t stock_pick(const struct place_option *option, uint16_t *out_nodes);
-/* How many nodes would do, counted up to `max`. */
-uint32_t stock_count(const struct place_option *option, uint32_t max);
-/* Up to `max` nodes that are not reserved, roughly those with the most free first. */
-uint32_t stock_emptiest(const struct place_option *option, uint32_t max, uint16_t *out_nodes);
-/* Nodes that would do, were the site empty. */
-uint32_t stock_capacity(const struct place_stock *stock, const struct place_need *need);
-bool stock_suits(const struct placer *placer, const struct place_stock *stock,
-                 const struct job_variant *variant);
-static inline uint32_t place_node_cpu_free(const struct place_node *node)
-{
-    return node->is_up && node->cpu_milli_seen > node->cpu_milli_used
-               ? node->cpu_milli_seen - node->cpu_milli_used
-               : 0;
-}
-
-static inline uint64_t place_node_mem_free(const struct place_node *node)
-{
-    return node->is_up && node->mem_bytes_seen > node->mem_bytes_used
-               ? node->mem_bytes_seen - node->mem_bytes_used
-               : 0;
-}
-
-static inline uint16_t place_node_devices_free(const struct place_node *node)
-{
-    return node->is_up ? (uint16_t)(node->devices_seen & ~node->devices_used) : 0;
-}
-
-static inline uint32_t place_node_device_count(const struct place_node *node)
-{
-    uint32_t bits = place_node_devices_free(node); /* counted by hand: not every machine can */
-    bits = bits - (bits >> 1 & 0x5555);
-    bits = (bits & 0x3333) + (bits >> 2 & 0x3333);
-    bits = (bits + (bits >> 4)) & 0x0f0f;
-    return (bits + (bits >> 8)) & 0x1f;
-}
-
-static inline bool stock_node_fits(const struct place_node *node, const struct place_need *need)
-{
-    return place_node_cpu_free(node) >= need->cpu_milli &&
-           place_node_mem_free(node) >= need->mem_bytes &&
-           place_node_device_count(node) >= need->devices;
-}
-
-void place_node_take(struct place_node *node, uint32_t cpu_milli, uint64_t mem_bytes,
-                     const struct rank_place *place);
-void place_node_give(struct place_node *node, uint32_t cpu_milli, uint64_t mem_bytes,
-                     const struct rank_place *place);
-/* Takes or gives all ranks of a hold, and lists their nodes anew. */
-void place_hold_nodes(struct place_hold *hold, bool is_taken);
-
 /* ---- place_key.c */
 void shape_key_write(struct buffer *key, const struct place_job *job);
 /* Into shape->job and its arena: options are worked out anew when no such job is left. */
@@ -414,7 +328,7 @@ enum err shape_job_copy(struct place_shape *shape, const struct place_job *job) 
 enum err shape_find(struct placer *placer, const struct place_job *job,
                     struct place_shape **out) LQ_CHECKED;
 /* A group more or less waits. */
-void shape_wait(struct placer *placer, struct place_shape *shape, int change);
+void shape_wait(struct placer *placer, struct place_shape *shape, uint8_t step, int change);
 bool shape_is_open(const struct place_shape *shape, uint8_t step);
 void shapes_free(struct placer *placer);
 /* The ways to run a variant at a site, on those of its stocks that would do; unpriced ones are left
@@ -459,6 +373,10 @@ void place_queue_relimit(struct placer *placer);
 /* Out of the way until its shape fits at one more site, or (`of_quota`) until something is given
  * back. */
 void place_group_park(struct placer *placer, struct place_group *group, bool of_quota);
+/* No site could promise its jobs nodes, or one could. */
+void place_group_barren(struct placer *placer, struct place_group *group, bool is_barren);
+/* Some of the barren ones were so under another supply. */
+bool place_has_fertile(const struct placer *placer);
 void place_groups_unpark(struct placer *placer, struct place_group **list);
 /* The option fits now: those that may have it are looked at again. */
 void place_option_unpark(struct placer *placer, const struct place_option *option);
@@ -471,11 +389,11 @@ struct place_walk {
     uint32_t depth;
     struct {
         struct place_knot *knot;
-        struct place_mask marks;
+        struct place_query query;
     } at[TENANT_DEPTH_MAX + 3];
     struct place_tenant *tenant;   /* whose groups are being walked; NULL: none */
     struct place_knot *group_knot; /* the last told */
-    struct place_mask marks;
+    struct place_query query;      /* for what the tenant's quota allows */
 };
 void place_walk_begin(struct place_walk *walk, const struct placer *placer,
                       enum priority_class priority, const struct place_mask *marks);

@@ -67,6 +67,51 @@ static void rank_unlink(struct place_node *node, struct place_hold *hold, uint16
     }
 }
 
+static int64_t hold_end_ms(const struct place_hold *hold)
+{
+    return hold->since.us / 1000 + hold->limit.ms;
+}
+
+static void end_raise(struct place_node *node, const struct place_hold *hold)
+{
+    if (hold_end_ms(hold) > node->end_ms)
+        node->end_ms = hold_end_ms(hold);
+    if (hold->limit.ms > node->limit_ms)
+        node->limit_ms = hold->limit.ms;
+}
+
+static void end_find(struct place_node *node)
+{
+    uint16_t r = node->first_rank;
+    node->end_ms = INT64_MIN;
+    node->limit_ms = 0;
+    for (const struct place_hold *hold = node->first; hold != NULL;) {
+        const struct place_rank *rank = &hold->ranks[r];
+        end_raise(node, hold);
+        r = rank->next_rank;
+        hold = rank->next;
+    }
+}
+
+int64_t place_node_end(const struct place_node *node, int64_t now_ms)
+{
+    if (node->first == NULL)
+        return now_ms;
+    if (node->end_ms <= now_ms)
+        return now_ms + PLACE_OVERDUE_MS;
+    return node->end_ms < now_ms + node->limit_ms ? node->end_ms : now_ms + node->limit_ms;
+}
+
+void place_hold_since(struct place_hold *hold, struct wall_us since)
+{
+    if (hold->since.us == since.us)
+        return;
+    hold->since = since;
+    for (uint16_t r = 0; r < hold->nodes; r++)
+        if (hold->ranks[r].place.node < hold->site->node_count)
+            end_find(&hold->site->nodes[hold->ranks[r].place.node]);
+}
+
 void place_hold_nodes(struct place_hold *hold, bool is_taken)
 {
     struct place_site *site = hold->site;
@@ -78,9 +123,12 @@ void place_hold_nodes(struct place_hold *hold, bool is_taken)
         if (is_taken) {
             place_node_take(node, hold->cpu_milli, hold->mem_bytes, place);
             rank_link(node, hold, r);
+            end_raise(node, hold);
         } else {
             place_node_give(node, hold->cpu_milli, hold->mem_bytes, place);
             rank_unlink(node, hold, r);
+            if (hold_end_ms(hold) >= node->end_ms || hold->limit.ms >= node->limit_ms)
+                end_find(node);
         }
         site->has_lent_changed = site->has_lent_changed || node->is_reserved;
         stock_update(site, place->node);
