@@ -113,11 +113,7 @@ static void drain_look(struct agent *agent, bool is_first)
 
 static void on_capacity(void *context, const struct sync_node *nodes, uint32_t count)
 {
-    struct agent *agent = context;
-    const struct agent_event event = {.kind = AGENT_CAPACITY,
-                                      .capacity = {.nodes = nodes, .count = count}};
-    enum err err = agent_host_step(agent->host, &event);
-    (void)err; /* measured again soon */
+    lend_capacity(context, nodes, count);
 }
 
 /* Nothing is given out here until the nodes were looked at again. */
@@ -334,6 +330,7 @@ static enum err make_host_driver(struct agent *agent, const char *site_name, str
         .has_host_network = options->has_host_network,
         .read_only_paths = options->read_only_paths,
         .images = site->images,
+        .notice = options->surplus.notice,
         .gate_limit = options->settings.gate_limit,
     };
     return host_driver_create(agent->loop, &settings, &DRIVER_EVENTS, agent, fault, &agent->driver);
@@ -392,6 +389,9 @@ static enum err make_host(struct agent *agent, struct fault *fault)
     struct agent_settings settings = agent->options->settings;
     if (settings.version.len == 0)
         settings.version = SLICE_LITERAL("0.1.0");
+    enum err err = lend_describe(agent, &settings.surplus);
+    if (err != ERR_OK)
+        return fault_set(fault, err, "surplus", "the contract is too long");
     if (settings.attempts_max == 0 || settings.attempts_max > AGENT_LIVE_MAX)
         settings.attempts_max = ATTEMPTS_MAX_DEFAULT;
     (void)snprintf(path, sizeof(path), "%s/journal.db", agent->options->state_folder);

@@ -34,6 +34,7 @@ struct agent_options {
     const char *const *supervise_argv;
     const char *program; /* path of `lq`, which is asked for OpenCL devices; NULL: they are not */
     const struct slurm_config *slurm; /* NULL: a host site; else the site's Slurm cluster */
+    struct surplus surplus;           /* the contract under which a host site lends */
     bool ignores_foreign_load; /* capacity is what the nodes declare (several sites, one machine) */
     bool has_host_network;     /* programs share the host's network */
     struct text_list read_only_paths; /* further host folders that programs see, read-only */

@@ -127,6 +127,7 @@ struct agent {
     uint32_t log_calls, log_fails;
     struct boot_ns log_retry_at;
     bool is_draining, is_ready, is_stopping;
+    uint32_t shut_count;       /* nodes outside their windows, as last told */
     bool is_superseded;        /* the site goes on from a newer journal, elsewhere */
     struct span_ms gate_limit; /* the server's word */
 };
@@ -152,6 +153,13 @@ void runs_adopt_folders(struct agent *agent);
 void run_path(const struct run *run, int rank, const char *more, char out[RUN_PATH_MAX]);
 /* A line of ours into the rank's log. */
 void run_note(const struct run *run, uint32_t rank, const char *text);
+
+/* ---- lend.c: the owner's contract */
+/* Canonical JSON, in the agent's arena. ERR_LIMIT, ERR_NO_MEMORY. */
+enum err lend_describe(struct agent *agent, struct slice *out) LQ_CHECKED;
+/* What was measured, less what is not lent, goes to the core. */
+void lend_capacity(struct agent *agent, const struct sync_node *measured, uint32_t count);
+struct span_ms lend_grace(const struct agent *agent);
 
 /* ---- prepare.c: work folders before the start. Calls run_prepared later, once. */
 enum err prepare_start(struct run *run) LQ_CHECKED; /* ERR_NO_MEMORY */

@@ -8,6 +8,7 @@
 #include "port/file.h"
 #include "wire/catalogue.h"
 #include "wire/doc.h"
+#include "wire/surplus.h"
 
 enum { NODES_MAX = 256, TOKEN_FILE_BYTES_MAX = 4096, SITE_FILE_BYTES_MAX = 4 << 20 };
 
@@ -31,6 +32,8 @@ static const struct flag AGENT_FLAGS[] = {
     {"site-file", 0, FLAG_TEXT, "FILE", "all of the above in JSON, as PUT /v1/sites/NAME takes it"},
     {"slurm", 0, FLAG_TEXT, "FILE",
      "the site is a Slurm cluster, as this file says (docs/formats/slurm.md); at every start"},
+    {"surplus", 0, FLAG_TEXT, "FILE",
+     "the contract under which a host site lends (docs/formats/surplus.md); at every start"},
     {"host-network", 0, FLAG_BOOL, NULL, "programs share this machine's network"},
     {"ignore-foreign-load", 0, FLAG_BOOL, NULL,
      "capacity is what the nodes declare (several sites on one machine)"},
@@ -88,6 +91,19 @@ static int slurm_file(struct cli *cli, const char *path, struct slurm_config *ou
     enum err err = file_read(path, SITE_FILE_BYTES_MAX, &cli->arena, &fault, &text);
     if (err == ERR_OK)
         err = slurm_config_decode(text, &cli->arena, out, &fault);
+    return err == ERR_OK ? EXIT_DONE : cli_fail_fault(cli, EXIT_USAGE, path, &fault);
+}
+
+/* --surplus */
+static int surplus_file(struct cli *cli, const char *path, struct agent_options *options)
+{
+    struct fault fault = {0};
+    struct slice text;
+    if (options->slurm != NULL)
+        return cli_fail(cli, EXIT_USAGE, "a Slurm site's contract is `surplus:` in its file");
+    enum err err = file_read(path, SITE_FILE_BYTES_MAX, &cli->arena, &fault, &text);
+    if (err == ERR_OK)
+        err = surplus_parse(text, &cli->arena, &options->surplus, &fault);
     return err == ERR_OK ? EXIT_DONE : cli_fail_fault(cli, EXIT_USAGE, path, &fault);
 }
 
@@ -175,6 +191,8 @@ static int agent(struct cli *cli)
         code = slurm_file(cli, cli_text(cli, "slurm", NULL), &texts->slurm);
         options.slurm = &texts->slurm;
     }
+    if (code == EXIT_DONE && cli_has(cli, "surplus"))
+        code = surplus_file(cli, cli_text(cli, "surplus", NULL), &options);
     if (code != EXIT_DONE)
         return code;
     options.has_host_network = cli_has(cli, "host-network");

@@ -22,9 +22,13 @@ struct agent_core *agent_core_create(const struct protocol_rules *rules,
     core->rules = rules;
     core->settings = *settings;
     core->settings.version = (struct slice){0};
+    core->settings.surplus = (struct slice){0};
     core->version = calloc(1, settings->version.len + 1);
+    core->surplus = calloc(1, settings->surplus.len + 1);
     core->nodes = calloc(site->node_count + 1, sizeof(*core->nodes));
-    ASSERT(core->version != NULL && core->nodes != NULL);
+    ASSERT(core->version != NULL && core->surplus != NULL && core->nodes != NULL);
+    if (settings->surplus.len != 0)
+        memcpy(core->surplus, settings->surplus.data, settings->surplus.len);
     if (settings->version.len != 0)
         memcpy(core->version, settings->version.data, settings->version.len);
     for (uint32_t i = 0; i < site->node_count; i++)
@@ -82,6 +86,7 @@ void agent_core_destroy(struct agent_core *core)
     vector_deinit(&core->dirty);
     free(core->nodes);
     free(core->version);
+    free(core->surplus);
     free(core);
 }
 
@@ -274,6 +279,9 @@ static void on_event(struct agent_core *core, const struct agent_event *event)
         break;
     case AGENT_RECLAIMS:
         agent_on_reclaims(core, event->reclaims.reclaims, event->reclaims.count);
+        break;
+    case AGENT_CLEAR:
+        agent_nodes_clear(core, event->clear.nodes, event->clear.count, event->clear.grace);
         break;
     case AGENT_YIELD:
         agent_attempt_yield(core, &event->yield.token, event->yield.grace);

@@ -37,6 +37,7 @@ struct agent_settings {
     struct span_ms kill_time;  /* a supervisor's kill takes at most this; the lease's margin */
     uint32_t attempts_max;     /* live ones, at most AGENT_LIVE_MAX; more STARTs are refused */
     struct slice version;      /* of this program */
+    struct slice surplus;      /* the owner's contract, canonical JSON; empty: not told */
 };
 
 /* Acknowledged ends are kept for a restored server, the oldest go first. Together with the live
@@ -74,6 +75,7 @@ enum agent_event_kind {
     AGENT_COPIED,       /* of an ended attempt: no further copy will come; told again after a
                            restart */
     AGENT_RECLAIMS,     /* what reclaims cost the site's owner; the same name again goes on it */
+    AGENT_CLEAR,        /* its owner wants nodes: all that has a place there yields */
     AGENT_YIELD,        /* the site's owner wants its place: ended with notice, as preempted */
     AGENT_EVENT_KIND_COUNT_
 };
@@ -149,6 +151,11 @@ struct agent_event {
             struct attempt_token token;
             struct span_ms grace;
         } yield;
+        struct {
+            const bool *nodes; /* one each, in the site's order */
+            uint32_t count;
+            struct span_ms grace;
+        } clear;
         struct {
             bool is_known; /* false: the engine did not answer; it will be asked again */
             const struct attempt_token *tokens;

@@ -509,6 +509,20 @@ void agent_attempt_yield(struct agent_core *core, const struct attempt_token *to
         agent_attempt_revoke(core, &command);
 }
 
+void agent_nodes_clear(struct agent_core *core, const bool *nodes, uint32_t count,
+                       struct span_ms grace)
+{
+    for (size_t i = 0; i < core->open.len; i++) {
+        const struct agent_attempt *attempt = *(struct agent_attempt **)vector_at(&core->open, i);
+        bool is_there = false;
+        for (uint32_t rank = 0; attempt->places != NULL && rank < attempt->row.nodes; rank++)
+            is_there = is_there ||
+                       (attempt->places[rank].node < count && nodes[attempt->places[rank].node]);
+        if (is_there)
+            agent_attempt_yield(core, &attempt->row.token, grace);
+    }
+}
+
 /* ---- after the end */
 
 void agent_attempt_ack(struct agent_core *core, const struct attempt_token *token)

@@ -80,7 +80,7 @@ struct retain_mark {
 struct agent_core {
     const struct protocol_rules *rules;
     struct agent_settings settings;
-    char *version;
+    char *version, *surplus;
     struct random random;
     struct site_id site;
     enum engine_kind engine;
@@ -157,6 +157,8 @@ void agent_attempt_revoke(struct agent_core *core, const struct sync_command *co
 /* The owner's word: the attempt ends as preempted. An unknown or ended one is left alone. */
 void agent_attempt_yield(struct agent_core *core, const struct attempt_token *token,
                          struct span_ms grace);
+void agent_nodes_clear(struct agent_core *core, const bool *nodes, uint32_t count,
+                       struct span_ms grace);
 /* The engine holds something that this journal does not know: it is ended. */
 void agent_attempt_found(struct agent_core *core, const struct attempt_token *token);
 void agent_attempt_ack(struct agent_core *core, const struct attempt_token *token);

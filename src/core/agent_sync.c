@@ -82,6 +82,8 @@ static void send_request(struct agent_core *core)
         .links = core->links.data,
         .link_count = (uint32_t)core->links.len,
     };
+    if (request.is_inventory)
+        request.surplus = slice_of(core->surplus);
     report_attempts(core, &request);
     agent_usage_next(core, &request.usage, &request.usage_count);
     agent_news_tell(core, &request);

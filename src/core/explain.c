@@ -9,6 +9,16 @@ static void hours_text(struct buffer *out, struct span_ms span)
     buffer_append_text(out, text);
 }
 
+static void contract_sentence(const struct place_site_line *line, struct buffer *out)
+{
+    if (line->filter == FILTER_WINDOW)
+        buffer_append_text(out, "its owner does not lend now, or not for long enough");
+    else if (line->filter == FILTER_EXCLUDED)
+        buffer_append_text(out, "its owner does not lend to this tenant or class");
+    else
+        buffer_printf(out, "it asks less for %.*s than its owner's floor", SLICE_ARG(line->detail));
+}
+
 void place_line_sentence(const struct place_site_line *line, struct buffer *out)
 {
     unsigned long long wanted = line->wanted, available = line->available;
@@ -69,6 +79,11 @@ void place_line_sentence(const struct place_site_line *line, struct buffer *out)
     case FILTER_DATA:
         buffer_printf(out, "dataset %.*s may not be read in its jurisdiction",
                       SLICE_ARG(line->detail));
+        return;
+    case FILTER_WINDOW:
+    case FILTER_EXCLUDED:
+    case FILTER_FLOOR:
+        contract_sentence(line, out);
         return;
     case FILTER_NO_PRICE:
         buffer_append_text(

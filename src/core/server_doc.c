@@ -159,6 +159,8 @@ static enum err doc_read(struct step *step, struct doc_value *value, struct faul
     if (doc->kind == DOC_SITE) {
         const struct server_site *site = site_find(step->core, value->site.id);
         value->site.state = site == NULL ? SITE_ACTIVE : site->value.state;
+        if (site != NULL) /* the site's own words */
+            value->site.surplus = site->value.surplus;
     }
     return noun_check(step->core, value, fault);
 }

@@ -45,6 +45,7 @@ void job_free(struct server_core *core, struct server_job *job)
     timer_stop(core, &job->timer);
     server_spec_drop(core, job->spec);
     free(job->checkpoint);
+    free(job->barred);
     free(job);
 }
 
@@ -134,7 +135,9 @@ void job_place(const struct server_job *job, struct place_job *out)
                               .spec = &job->spec->spec,
                               .tenant = job->row.tenant,
                               .created_at = job->row.created_at,
-                              .array_index = job->row.array_index};
+                              .array_index = job->row.array_index,
+                              .barred = job->barred,
+                              .barred_count = job->barred_count};
     if (job->is_avoiding)
         out->avoid = job->row.last_site;
     if (checkpoint == NULL)
@@ -178,6 +181,9 @@ void job_enqueue(struct server_core *core, struct server_job *job, struct now no
         gate_add(core, job);
     } else if (!boot_is_before(now.boot, job->retry_at)) {
         struct place_job place;
+        free(job->barred);
+        job->barred =
+            surplus_barred(core, job->tenant, job->spec->spec.priority, &job->barred_count);
         job_place(job, &place);
         enum err err = placer_job_put(core->placer, &place);
         ASSERT(err == ERR_OK);

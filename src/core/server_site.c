@@ -205,7 +205,8 @@ enum err site_watermark_add(struct server_site *site, struct journal_id journal,
 
 void site_open_update(struct server_core *core, struct server_site *site)
 {
-    bool is_open = site->has_contact && !site->is_lost && !site->is_agent_draining &&
+    bool is_open = site->has_contact && !site->is_lost && !site->is_shut &&
+                   !site->is_agent_draining &&
                    (site->is_reconciled || !core->rules->restore_waits_for_sites) &&
                    site->value.state == SITE_ACTIVE && !id_is_none(site->journal.id) &&
                    site->attempt_count < SERVER_SITE_ATTEMPTS_MAX;

@@ -127,6 +127,8 @@ struct server_job {
     struct money spent; /* by attempts that ended in this process's time */
     enum failure_class failure; /* of its last ended attempt */
     bool is_queued, is_gated, is_overdue, is_avoiding;
+    struct site_id *barred; /* that do not lend to it, as of its queueing; owned */
+    uint32_t barred_count;
     bool is_copying; /* rests for its last checkpoint's sake; see job_after_attempt */
 };
 
@@ -169,6 +171,7 @@ struct server_site {
 
     bool has_contact; /* in this process */
     bool is_lost, is_open, is_agent_draining, is_reconciled;
+    bool is_shut;      /* its owner does not lend now */
     bool must_unknown; /* the epoch was raised: attempts not reported since become UNKNOWN */
     bool has_gap_told;
     struct boot_ns last_contact;
@@ -446,6 +449,12 @@ void server_usage_conflict(struct step *step);
 /* ---- server_reclaim.c */
 void site_reclaims(struct step *step, struct server_site *site, const struct sync_request *request);
 void site_copied(struct step *step, const struct sync_request *request);
+
+/* ---- server_surplus.c: owners' contracts */
+void site_surplus(struct step *step, struct server_site *site, const struct sync_request *request);
+/* Sites that do not lend to the tenant and class, by id; to be freed. NULL, 0: none. */
+struct site_id *surplus_barred(const struct server_core *core, const struct server_tenant *tenant,
+                               enum priority_class class, uint32_t *out_count);
 
 /* ---- server_doc.c: documents; server_noun.c: what each kind means */
 struct server_doc *doc_find(const struct server_core *core, enum doc_kind kind, struct slice id);

@@ -5,6 +5,7 @@
 #include "core/explain.h"
 #include "core/failure_story.h"
 #include "core/server_state.h"
+#include "wire/surplus.h"
 
 enum { VIEW_ARENA_MAX = 64 << 20 };
 
@@ -107,14 +108,18 @@ enum err server_core_dry_run(struct server_core *core, const struct job_spec *sp
 {
     struct arena arena;
     struct place_explanation explanation;
-    const struct place_job job = {.spec = spec, .tenant = tenant, .created_at = now.wall};
-    if (tenant_find(core, tenant) == NULL)
+    struct place_job job = {.spec = spec, .tenant = tenant, .created_at = now.wall};
+    const struct server_tenant *owner = tenant_find(core, tenant);
+    if (owner == NULL)
         return fault_set(fault, ERR_NOT_FOUND, "tenant", "there is no such tenant");
+    struct site_id *barred = surplus_barred(core, owner, spec->priority, &job.barred_count);
+    job.barred = barred;
     arena_init(&arena, VIEW_ARENA_MAX);
     enum err err = placer_dry_run(core->placer, &job, now, &arena, &explanation);
     if (err == ERR_OK)
         err = explanation_out(&explanation, out);
     arena_deinit(&arena);
+    free(barred);
     if (err != ERR_OK && fault != NULL && fault->message[0] == '\0')
         (void)fault_set(fault, err, NULL, "the dry run failed: %s", err_name(err));
     return err;
@@ -181,6 +186,10 @@ static void site_write(const struct server_site *site, struct now now, struct js
     json_put_u64(writer, "running", site->counts[ATTEMPT_RUNNING]);
     json_put_u64(writer, "unknown", site->counts[ATTEMPT_UNKNOWN]);
     json_end_object(writer);
+    if (!surplus_is_silent(&value->surplus)) {
+        json_key(writer, "surplus");
+        surplus_encode(&value->surplus, writer);
+    }
     json_put_u64(writer, "nodes", value->node_count);
     json_put_u64(writer, "nodes_up", site->nodes_up);
     put_capacity(writer, "cpu_milli", site->cpu_milli, site->cpu_milli_seen, held.cpu_milli);

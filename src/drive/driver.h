@@ -131,6 +131,7 @@ struct host_settings {
      */
     const char *const *supervise_argv;
     bool ignores_foreign_load; /* capacity is what the nodes declare (several sites, one machine) */
+    int notice;                /* signal for programs whose job names none; 0: TERM */
     bool has_host_network;     /* the operator's word: programs share the host's network */
     struct text_list read_only_paths; /* further host folders that programs see, read-only */
     struct text_list images;          /* container images that begin so are run; empty: none */

@@ -203,7 +203,8 @@ void host_launch_prepare(struct host_call *call)
                  .node_count = settings->node_count,
                  .spans = {settings->ask_every, settings->renew_every, settings->report_every,
                            settings->report_limit, settings->kill_time},
-                 .gate_limit = call->gate_limit}};
+                 .gate_limit = call->gate_limit,
+                 .notice = settings->notice}};
     /* The loop reads call and token meanwhile (is_starting): they are left alone. */
     if (prepare(&launch) != ERR_OK) {
         call->answer.kind = DRIVE_REJECTED;

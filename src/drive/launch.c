@@ -205,7 +205,7 @@ void launch_protocol(const struct launch *launch, uint32_t rank, struct supervis
         .stop_grace = or_default(spec->checkpoint.grace, job_spec_default_grace(spec)),
         .kill_time = or_default(spans->kill_time, HOST_KILL_TIME),
         .report_limit = or_default(spans->report_limit, HOST_REPORT_LIMIT),
-        .stop_signal = spec->checkpoint.signal,
+        .stop_signal = spec->checkpoint.signal != 0 ? spec->checkpoint.signal : launch->notice,
     };
     /* Under a lease it asks often enough that one lost answer does not kill. The server renews at
      * quarters of it, counted from requests that were a quarter old: half is always left at the

@@ -24,6 +24,7 @@ struct launch {
     uint32_t node_count;
     struct launch_spans spans;
     struct span_ms gate_limit;
+    int notice; /* signal for programs whose job names none; 0: TERM */
     uint64_t incarnation;
     struct slice addresses; /* LQ_NODE_ADDRS */
     /* made by launch_read */

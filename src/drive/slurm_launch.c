@@ -442,7 +442,8 @@ void slurm_launch_run(struct slurm_call *call)
                                            .nodes = settings->nodes,
                                            .node_count = settings->node_count,
                                            .spans = {.report_limit = SLURM_REPORT_LIMIT},
-                                           .gate_limit = call->gate_limit}};
+                                           .gate_limit = call->gate_limit,
+                                           .notice = settings->config->surplus.notice}};
     enum err code = ERR_OK;
     while (code == ERR_OK && call->incarnation == 0)
         if (entropy_fill(&call->incarnation, sizeof(call->incarnation)) != ERR_OK)

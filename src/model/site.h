@@ -16,6 +16,7 @@
 #include "model/job.h"
 #include "model/maybe.h"
 #include "model/name.h"
+#include "model/surplus.h"
 
 enum {
     SITE_NODES_MAX = 4096,
@@ -88,6 +89,7 @@ struct site {
     bool ask_includes_energy;
     struct origin ask_origin;
     struct text_list images; /* container images that begin so may run there; empty: none */
+    struct surplus surplus;  /* its owner's contract, as its agent last told it */
     const struct site_node *nodes;
     uint32_t node_count;
 };

@@ -54,6 +54,16 @@ struct span_ms surplus_open_for(const struct surplus_windows *windows, int32_t z
     return open > week ? SURPLUS_OPEN_FOR_EVER : SPAN_MS((open + 999) / 1000);
 }
 
+bool surplus_is_silent(const struct surplus *surplus)
+{
+    return surplus->reserve_nodes == 0 && surplus->reclaim == SURPLUS_BY_EITHER &&
+           surplus->promise.ms == 0 && surplus->grace.ms == 0 && surplus->notice == 0 &&
+           surplus->run_min.ms == 0 && surplus->zone_minutes == 0 && surplus->windows.count == 0 &&
+           !surplus->floor_cpu.has && !surplus->floor_accelerator.has &&
+           surplus->tenants_excluded.count == 0 && surplus->classes_excluded == 0 &&
+           surplus->pool_count == 0;
+}
+
 static bool names(const struct text_list *list, struct slice node)
 {
     for (uint32_t i = 0; i < list->count; i++) {

@@ -73,6 +73,8 @@ struct surplus {
  * they leave no gap). */
 struct span_ms surplus_open_for(const struct surplus_windows *windows, int32_t zone_minutes,
                                 struct wall_us now);
+/* It says nothing at all. */
+bool surplus_is_silent(const struct surplus *surplus);
 /* The first pool that names the node; NULL: none. */
 const struct surplus_pool *surplus_pool_of(const struct surplus *surplus, struct slice node);
 bool surplus_excludes(const struct surplus *surplus, struct slice tenant_name,

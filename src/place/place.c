@@ -11,6 +11,7 @@
 static const char *const FILTER_NAMES[FILTER_COUNT_] = {
     [FILTER_NONE] = "none",
     [FILTER_SITE_STATE] = "site_state",
+    [FILTER_WINDOW] = "window",
     [FILTER_JURISDICTION] = "jurisdiction",
     [FILTER_PROVENANCE] = "provenance",
     [FILTER_RUNTIME] = "runtime",
@@ -23,6 +24,8 @@ static const char *const FILTER_NAMES[FILTER_COUNT_] = {
     [FILTER_RESTORE] = "restore",
     [FILTER_IMAGE] = "image",
     [FILTER_DATA] = "data",
+    [FILTER_EXCLUDED] = "excluded",
+    [FILTER_FLOOR] = "floor",
     [FILTER_NO_PRICE] = "no_price",
     [FILTER_BUDGET] = "budget",
     [FILTER_QUOTA] = "quota",

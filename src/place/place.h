@@ -27,6 +27,7 @@ struct placer;
 enum place_filter {
     FILTER_NONE,
     FILTER_SITE_STATE, /* draining, drained, lost, not reconciled */
+    FILTER_WINDOW,     /* its owner does not lend now, or not for long enough */
     FILTER_JURISDICTION,
     FILTER_PROVENANCE,
     FILTER_RUNTIME,     /* no node with a runtime of any variant */
@@ -40,6 +41,8 @@ enum place_filter {
                       */
     FILTER_IMAGE,    /* the variant names a container image, which the site does not run */
     FILTER_DATA,     /* a dataset of the job may not be read in its jurisdiction */
+    FILTER_EXCLUDED, /* its owner does not lend to the tenant, or to the class */
+    FILTER_FLOOR,    /* its ask is below its owner's floor */
     FILTER_NO_PRICE, /* its ask is not known */
     FILTER_BUDGET,
     FILTER_QUOTA,
@@ -79,6 +82,8 @@ struct place_job { /* what the engine keeps of a job; `spec` must live and stay 
     uint64_t restore_bytes;
     struct id workload; /* jobs with the same one do the same work, so that speeds measured on one
                            tell of the others; none: prices are compared by the hour */
+    const struct site_id *barred; /* sites that do not lend to it; lives as `spec` does */
+    uint32_t barred_count;
 };
 
 enum { PLACE_SITES_MAX = 4096, PLACE_WORKLOADS_MAX = 1 << 20 };
@@ -127,6 +132,8 @@ void placer_link_remove(struct placer *placer, struct slice a, struct slice b); 
 enum err placer_tenant_remove(struct placer *placer, struct tenant_id tenant) LQ_CHECKED;
 void placer_site_remove(struct placer *placer, struct site_id site); /* nothing held there */
 void placer_site_open(struct placer *placer, struct site_id site, bool is_open);
+/* That a closed site is closed by its owner's windows; for explanations. */
+void placer_site_shut(struct placer *placer, struct site_id site, bool is_shut);
 /* Free capacity as measured on the site (foreign load seen); the engine never places beyond min(own
  * books, measured). */
 void placer_site_observe(struct placer *placer, struct site_id site, const struct sync_node *nodes,

@@ -10,7 +10,7 @@ static enum place_verdict verdict_of(enum place_filter filter)
     if (filter == FILTER_NONE)
         return PLACE_NOW;
     return filter == FILTER_BUSY || filter == FILTER_QUOTA || filter == FILTER_SITE_STATE ||
-                   filter == FILTER_AVOID
+                   filter == FILTER_AVOID || filter == FILTER_WINDOW
                ? PLACE_LATER
                : PLACE_IMPOSSIBLE;
 }
@@ -115,8 +115,10 @@ static void survey_variant(const struct survey *survey, struct place_site *site,
     if (place_filter_static(survey->placer, site, survey->job, variant, line, &stocks) !=
         FILTER_NONE)
         return;
+    if (place_filter_contract(site, survey->job, variant, line) != FILTER_NONE)
+        return;
     if (!site->is_open) {
-        line->filter = FILTER_SITE_STATE;
+        line->filter = place_closed_filter(site);
         line->detail = slice_of(
             site_state_name(site->site.state == SITE_ACTIVE ? SITE_LOST : site->site.state));
         return;

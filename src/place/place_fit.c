@@ -216,6 +216,32 @@ enum place_filter place_filter_static(struct placer *placer, const struct place_
     return filter;
 }
 
+static bool is_below(struct maybe_money ask, struct maybe_money floor)
+{
+    return floor.has && ask.has && ask.value.micros < floor.value.micros;
+}
+
+enum place_filter place_filter_contract(const struct place_site *site, const struct place_job *job,
+                                        uint32_t variant_index, struct place_site_line *line)
+{
+    const struct job_variant *variant = &job->spec->variants[variant_index];
+    const struct surplus *surplus = &site->site.surplus;
+    for (uint32_t i = 0; i < job->barred_count; i++)
+        if (id_is_equal(job->barred[i].id, site->site.id.id))
+            return removed(line, FILTER_EXCLUDED, (struct slice){0}, 0, 0);
+    if (is_below(site->site.ask_per_cpu_hour, surplus->floor_cpu))
+        return removed(line, FILTER_FLOOR, SLICE_LITERAL("a core"), 0, 0);
+    if (variant->accelerators > 0 &&
+        is_below(site_ask_per_hour(&site->site, variant->accelerator), surplus->floor_accelerator))
+        return removed(line, FILTER_FLOOR, SLICE_LITERAL("a device"), 0, 0);
+    return FILTER_NONE;
+}
+
+enum place_filter place_closed_filter(const struct place_site *site)
+{
+    return site->is_shut ? FILTER_WINDOW : FILTER_SITE_STATE;
+}
+
 enum place_filter place_filter_quota(const struct place_tenant *tenant, const struct job_spec *spec,
                                      uint32_t accelerators, struct place_site_line *line)
 {

@@ -73,6 +73,9 @@ void shape_key_write(struct buffer *key, const struct place_job *job)
     key_u64(key, job->has_restore);
     if (job->has_restore)
         key_restore(key, job);
+    key_u64(key, job->barred_count);
+    for (uint32_t i = 0; i < job->barred_count; i++)
+        buffer_append_bytes(key, &job->barred[i], sizeof(job->barred[i]));
 }
 
 /* ---- a copy of what the key holds: options are worked out anew when no such job is left */
@@ -107,6 +110,15 @@ static bool inputs_copy(struct arena *arena, const struct job_spec *from, struct
     return is_good;
 }
 
+static bool barred_copy(struct arena *arena, struct place_job *job)
+{
+    struct site_id *sites = arena_array(arena, job->barred_count + 1, sizeof(*sites));
+    for (uint32_t i = 0; sites != NULL && i < job->barred_count; i++)
+        sites[i] = job->barred[i];
+    job->barred = sites;
+    return sites != NULL;
+}
+
 enum err shape_job_copy(struct place_shape *shape, const struct place_job *job)
 {
     struct arena *arena = &shape->arena;
@@ -131,7 +143,8 @@ enum err shape_job_copy(struct place_shape *shape, const struct place_job *job)
     shape->job = *job;
     shape->job.spec = spec;
     shape->job.restore_jurisdiction = arena_copy(arena, job->restore_jurisdiction);
-    return inputs_copy(arena, from, spec) && list_copy(arena, &spec->placement.regions) &&
+    return barred_copy(arena, &shape->job) && inputs_copy(arena, from, spec) &&
+                   list_copy(arena, &spec->placement.regions) &&
                    list_copy(arena, &spec->placement.sites) &&
                    list_copy(arena, &spec->placement.avoid_sites) &&
                    list_copy(arena, &spec->placement.jurisdictions)

@@ -88,6 +88,8 @@ static enum place_filter site_options(struct placer *placer, struct place_site *
         uint32_t stocks = 0;
         enum place_filter filter = place_filter_static(placer, site, &shape->job, v, NULL, &stocks);
         uint32_t count = 0;
+        if (filter == FILTER_NONE)
+            filter = place_filter_contract(site, &shape->job, v, NULL);
         if (filter == FILTER_NONE) {
             count = place_options_of(placer, site, &shape->job, v, stocks, found);
             filter = FILTER_NO_PRICE;
@@ -147,7 +149,7 @@ static void shape_work_out(struct placer *placer, struct place_shape *shape)
         size_t before = options.len;
         enum place_filter filter = site_options(placer, site, shape, &options);
         if (filter == FILTER_NONE)
-            filter = site->is_open ? FILTER_BUSY : FILTER_SITE_STATE;
+            filter = site->is_open ? FILTER_BUSY : place_closed_filter(site);
         shape->codes[i] = (uint8_t)filter;
         shape->has_twins = shape->has_twins || options.len > before + 1;
     }
@@ -277,7 +279,9 @@ static void code_set(struct place_shape *shape, const struct place_option *optio
     uint8_t *code = &shape->codes[option->site->index];
     for (uint32_t i = 0; i < shape->option_count && shape->has_twins && !fits; i++)
         fits = shape->options[i].site == option->site && shape->fits[i] == PLACE_STEPS;
-    *code = fits ? FILTER_NONE : option->site->is_open ? FILTER_BUSY : FILTER_SITE_STATE;
+    *code = fits                    ? FILTER_NONE
+            : option->site->is_open ? FILTER_BUSY
+                                    : place_closed_filter(option->site);
 }
 
 void place_site_code(struct placer *placer, struct place_site *site)

@@ -230,6 +230,9 @@ static enum err site_copy(struct placer *placer, const struct site *site, struct
     for (uint32_t i = 0; i < site->images.count; i++)
         images[i] = arena_copy(&out->arena, site->images.items[i]);
     out->site.images.items = images;
+    /* Of the contract only the floors are placement's own. */
+    out->site.surplus = (struct surplus){.floor_cpu = site->surplus.floor_cpu,
+                                         .floor_accelerator = site->surplus.floor_accelerator};
     out->site.nodes = NULL;
     out->node_count = site->node_count;
     return nodes_copy(placer, site, out);
@@ -289,6 +292,7 @@ enum err placer_site_put(struct placer *placer, const struct site *site, bool is
         fresh.changed_next = at->changed_next;
         fresh.is_pending = at->is_pending;
         fresh.pending_next = at->pending_next;
+        fresh.is_shut = at->is_shut;
         site_deinit(at);
     }
     *at = fresh;
@@ -338,6 +342,15 @@ void placer_site_open(struct placer *placer, struct site_id id, bool is_open)
     place_site_code(placer, site);
     place_site_changed(placer, site, is_open);
     place_all_unpark(placer); /* a closed one counts, too: a job may now go where it avoided */
+}
+
+void placer_site_shut(struct placer *placer, struct site_id id, bool is_shut)
+{
+    struct place_site *site = place_site_find(placer, id);
+    if (site == NULL || site->is_shut == is_shut)
+        return;
+    site->is_shut = is_shut;
+    place_site_code(placer, site);
 }
 
 static uint16_t seen_mask(const struct sync_node *node)

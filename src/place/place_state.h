@@ -87,6 +87,7 @@ struct place_site {
     struct place_stock stocks[PLACE_STOCKS_MAX];
     uint32_t stock_count;
     bool is_open;
+    bool is_shut;          /* not open because of its owner's windows */
     bool has_lent_changed; /* what its reserved nodes have free, or for how long */
     bool is_changed;       /* since its options were asked; then it is in placer->changed */
     struct place_site *changed_next;
@@ -426,6 +427,11 @@ const struct link *place_link_find(const struct placer *placer, const struct pla
 enum place_filter place_filter_static(struct placer *placer, const struct place_site *site,
                                       const struct place_job *job, uint32_t variant,
                                       struct place_site_line *line, uint32_t *out_stocks);
+/* The site's owner's own words: exclusions and floors. */
+enum place_filter place_filter_contract(const struct place_site *site, const struct place_job *job,
+                                        uint32_t variant, struct place_site_line *line);
+/* Why a site that is not open takes nothing. */
+enum place_filter place_closed_filter(const struct place_site *site);
 /* Quota of the whole tenant path. */
 enum place_filter place_filter_quota(const struct place_tenant *tenant, const struct job_spec *spec,
                                      uint32_t accelerators, struct place_site_line *line);

@@ -4,6 +4,7 @@
 
 #include "model/words.h"
 #include "wire/doc_parts.h"
+#include "wire/surplus.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -24,6 +25,7 @@ static const char *const SITE_KEYS[] = {
     "ask_is_example",
     "ask_includes_energy",
     "images",
+    "surplus",
 };
 static const char *const NODE_KEYS[] = {"name",    "cpus",         "memory", "scratch",
                                         "runtime", "accelerators", "count"};
@@ -216,6 +218,13 @@ static void read_asks(struct value_reader *reader, const struct doc_terms *terms
     value_opt_bool(reader, "ask_includes_energy", &out->ask_includes_energy);
 }
 
+static void read_surplus(struct value_reader *reader, struct surplus *out)
+{
+    struct json_value value = value_member(reader, "surplus");
+    if (reader->err == ERR_OK && !json_is_missing(value))
+        reader->err = surplus_decode(value, reader->arena, out, reader->fault);
+}
+
 enum err doc_read_site(struct json_value value, const struct doc_terms *terms, struct arena *arena,
                        struct site *out, struct fault *fault)
 {
@@ -240,6 +249,7 @@ enum err doc_read_site(struct json_value value, const struct doc_terms *terms, s
     read_asks(&reader, terms, &site);
     value_opt_list(&reader, "images", SITE_IMAGES_MAX, JOB_IMAGE_MAX, &site.images);
     read_nodes(&reader, terms, &site);
+    read_surplus(&reader, &site.surplus);
     site.tier = (enum site_tier)tier;
     site.engine = (enum engine_kind)engine;
     site.state = (enum site_state)state;
@@ -283,6 +293,14 @@ static void put_asks(const struct site *site, struct json_writer *writer)
         json_put_bool(writer, "ask_includes_energy", false);
 }
 
+static void put_surplus(const struct surplus *surplus, struct json_writer *writer)
+{
+    if (surplus_is_silent(surplus))
+        return;
+    json_key(writer, "surplus");
+    surplus_encode(surplus, writer);
+}
+
 static void put_node(const struct site_node *node, struct json_writer *writer)
 {
     json_begin_object(writer);
@@ -311,6 +329,7 @@ void doc_encode_site(const struct site *site, struct json_writer *writer)
     value_put_text(writer, "jurisdiction", site->jurisdiction);
     put_asks(site, writer);
     value_put_list(writer, "images", &site->images);
+    put_surplus(&site->surplus, writer);
     json_key(writer, "nodes");
     json_begin_array(writer);
     for (uint32_t i = 0; i < site->node_count; i++)

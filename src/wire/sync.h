@@ -31,6 +31,7 @@ enum {
     SYNC_LINKS_MAX = 256,
     SYNC_COPIED_MAX = 1024,
     SYNC_RECLAIMS_MAX = 256,
+    SYNC_SURPLUS_BYTES_MAX = 1 << 16,
 };
 
 struct sync_attempt { /* one line of the agent's report */
@@ -78,6 +79,10 @@ struct sync_request {
     uint32_t copied_count;
     const struct reclaim *reclaims; /* told in the same way */
     uint32_t reclaim_count;
+    /* With an inventory: the contract of the site's owner, a JSON object as wire/surplus.h reads
+     * it;
+     * {}: it says nothing; empty: not told. */
+    struct slice surplus;
 };
 
 enum sync_command_kind { SYNC_START, SYNC_REVOKE };

@@ -322,6 +322,10 @@ static void lists_put(struct json_writer *writer, const struct sync_request *req
             link_put(writer, &request->links[i]);
         json_end_array(writer);
     }
+    if (request->surplus.len != 0) {
+        json_key(writer, "surplus");
+        json_raw(writer, request->surplus);
+    }
 }
 
 enum err sync_request_encode(const struct sync_request *request, struct buffer *out)
@@ -391,6 +395,7 @@ static void news_get(struct fields *fields, struct sync_request *request)
     fields_opt_array(fields, "reclaims", SYNC_RECLAIMS_MAX, &reclaims);
     struct attempt_token *copied_room =
         fields_room(fields, copied, sizeof(*copied_room), &request->copied_count);
+    fields_opt_json(fields, "surplus", SYNC_SURPLUS_BYTES_MAX, &request->surplus);
     struct reclaim *reclaim_room =
         fields_room(fields, reclaims, sizeof(*reclaim_room), &request->reclaim_count);
     struct json_iterator it = json_iterate(copied);

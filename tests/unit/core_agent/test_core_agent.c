@@ -429,6 +429,20 @@ static void what_yields_to_the_owner_ends_as_preempted(void **state)
     assert_int_equal(f->journal.rows[0].phase, PHASE_ENDED);
 }
 
+static void work_leaves_the_nodes_that_the_owner_wants_and_no_others(void **state)
+{
+    struct fixture *f = *state;
+    static const bool NEITHER[] = {false, false}, SECOND[] = {false, true};
+    run_gang(f, CONTACT_STRICT); /* a rank on each */
+    struct agent_event event = {.kind = AGENT_CLEAR, .clear = {NEITHER, 2, SPAN_MS(1000)}};
+    step(f, &event);
+    assert_null(find_gate(f, GATE_KILL, 0));
+    event.clear.nodes = SECOND;
+    step(f, &event);
+    assert_non_null(find_gate(f, GATE_KILL, 0)); /* a gang goes whole */
+    assert_non_null(find_gate(f, GATE_KILL, 1));
+}
+
 static void what_has_not_begun_yields_by_never(void **state)
 {
     struct fixture *f = *state;
@@ -470,6 +484,7 @@ int main(void)
         TEST(a_reclaim_that_goes_on_is_told_as_it_stands),
         TEST(what_yields_to_the_owner_ends_as_preempted),
         TEST(what_has_not_begun_yields_by_never),
+        TEST(work_leaves_the_nodes_that_the_owner_wants_and_no_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

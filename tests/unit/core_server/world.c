@@ -340,7 +340,8 @@ void sync_now(struct world *world, struct fake_site *site)
                                    .copied = site->copied,
                                    .copied_count = site->copied_count,
                                    .reclaims = site->reclaims,
-                                   .reclaim_count = site->reclaim_count};
+                                   .reclaim_count = site->reclaim_count,
+                                   .surplus = site->surplus};
     const struct server_event event = {
         .kind = SERVER_SYNC, .handle = ++world->next_handle, .principal = &agent, .sync = &request};
     site->handle = event.handle;

@@ -67,10 +67,11 @@ struct fake_site {
     uint32_t copied_count;
     struct reclaim reclaims[4];
     uint32_t reclaim_count;
-    uint64_t handle; /* of the newest request */
     struct node_load loads[2];
-    bool has_reply; /* to the newest request */
-    bool is_closed; /* OUTPUT_CLOSE_POLL came for an older one */
+    struct slice surplus; /* the owner's contract */
+    uint64_t handle;      /* of the newest request */
+    bool has_reply;       /* to the newest request */
+    bool is_closed;       /* OUTPUT_CLOSE_POLL came for an older one */
     struct sync_reply reply;
 };
 
