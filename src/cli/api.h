@@ -86,8 +86,9 @@ bool api_bool(struct json_value object, const char *name);
 /* Text for the table's cell of a time: local to nobody, "2026-11-22 05:44:34" in UTC. */
 struct slice api_time(struct cli *cli, struct json_value object, const char *name);
 
-/* A time as people give it (RFC 3339, a day, or how long ago), ready for a target; NULL: the flag
- * was not given. EXIT_DONE or a told error. */
+/* A time as people give it: RFC 3339, a day, or how long ago. EXIT_DONE or a told error. */
+int api_time_at(struct cli *cli, const char *flag, struct wall_us fallback, struct wall_us *out);
+/* The same, ready for a target; NULL: the flag was not given. */
 int api_time_flag(struct cli *cli, const char *flag, const char **out_text);
 
 /* A request's body, built by `writer`; api_body_end gives EXIT_DONE or a told error. */

@@ -101,26 +101,35 @@ struct slice api_time(struct cli *cli, struct json_value object, const char *nam
 
 /* ---- flags */
 
-int api_time_flag(struct cli *cli, const char *flag, const char **out_text)
+int api_time_at(struct cli *cli, const char *flag, struct wall_us fallback, struct wall_us *out)
 {
     enum { DAY_LEN = 10 };
     const char *text = cli_text(cli, flag, NULL);
-    char formatted[TIME_TEXT_MAX];
-    struct wall_us at;
     struct span_ms ago;
     struct clock clock = clock_system();
-    *out_text = NULL;
+    *out = fallback;
     if (text == NULL)
         return EXIT_DONE;
     if (strlen(text) == DAY_LEN)
         text = arena_printf(&cli->arena, "%sT00:00:00Z", text);
     if (span_parse(slice_of(text), &ago) == ERR_OK)
-        at.us = clock_wall(&clock).us - ago.ms * 1000;
-    else if (wall_parse(slice_of(text), &at) != ERR_OK)
+        out->us = clock_wall(&clock).us - ago.ms * 1000;
+    else if (wall_parse(slice_of(text), out) != ERR_OK)
         return cli_fail(cli, EXIT_USAGE,
                         "--%s wants a time: 2026-11-22, 2026-11-22T08:00:00Z, or how long ago as "
                         "24h; not \"%s\"",
                         flag, text);
+    return EXIT_DONE;
+}
+
+int api_time_flag(struct cli *cli, const char *flag, const char **out_text)
+{
+    char formatted[TIME_TEXT_MAX];
+    struct wall_us at;
+    *out_text = NULL;
+    int code = api_time_at(cli, flag, (struct wall_us){0}, &at);
+    if (code != EXIT_DONE || !cli_has(cli, flag))
+        return code;
     wall_format(at, formatted);
     *out_text = api_escape(cli, formatted);
     return EXIT_DONE;

@@ -6,13 +6,14 @@
 #include "base/assert.h"
 #include "cli/sim_output.h"
 #include "port/file.h"
+#include "sim/history.h"
 #include "sim/report.h"
 #include "sim/scenario.h"
 #include "wire/catalogue.h"
 #include "wire/topology.h"
 #include "wire/yaml.h"
 
-enum { REPORT_BYTES_MAX = 64 << 20, SCENARIO_BYTES_MAX = 1 << 20, FILE_MODE = 0644 };
+enum { REPORT_BYTES_MAX = 64 << 20, FILE_MODE = 0644 };
 
 static const struct flag RUN_FLAGS[] = {
     {"csv", 0, FLAG_TEXT, "FILE", "a line for each site and bucket of time"},
@@ -27,6 +28,7 @@ struct loaded {
     struct cli *cli;
     struct arena *arena;
     const char *path;
+    struct slice text; /* of the file at `path` */
     struct scenario scenario;
     struct topology topology;
     struct catalogue catalogue;
@@ -53,10 +55,7 @@ static int scenario_load(struct loaded *loaded)
 {
     struct json_document *document = NULL;
     struct fault fault = {0};
-    struct slice text;
-    enum err err = file_read(loaded->path, SCENARIO_BYTES_MAX, loaded->arena, &fault, &text);
-    if (err == ERR_OK)
-        err = yaml_parse(text, &YAML_LIMITS, &document, &fault);
+    enum err err = yaml_parse(loaded->text, &YAML_LIMITS, &document, &fault);
     if (err == ERR_OK)
         err = scenario_decode(json_root(document), loaded->arena, &loaded->scenario, &fault);
     json_document_destroy(document);
@@ -142,40 +141,97 @@ static int reports_put(struct cli *cli, const struct report *report)
     return code;
 }
 
+/* What is replayed, whichever kind of file it came from. */
+struct run {
+    struct slice name;
+    struct replay_result result;
+    uint64_t misfits;
+};
+
+static int scenario_replay(struct loaded *loaded, struct sim_progress *progress, struct run *out)
+{
+    struct fault fault = {0};
+    const char *trace_path = NULL, *prices_path = NULL, *carbon_path = NULL;
+    int code = scenario_load(loaded);
+    if (code == EXIT_DONE)
+        code = topology_load(loaded);
+    if (code == EXIT_DONE)
+        code = beside_read(loaded, loaded->scenario.trace, TRACE_BYTES_MAX, &trace_path,
+                           &loaded->texts.trace);
+    if (code == EXIT_DONE)
+        code = beside_read(loaded, loaded->scenario.prices, TRACE_BYTES_MAX, &prices_path,
+                           &loaded->texts.prices);
+    if (code == EXIT_DONE)
+        code = beside_read(loaded, loaded->scenario.carbon, TRACE_BYTES_MAX, &carbon_path,
+                           &loaded->texts.carbon);
+    if (code == EXIT_DONE &&
+        scenario_run(&loaded->scenario, &loaded->topology, &loaded->texts, sim_progress_tell,
+                     progress, loaded->arena, &out->result, &out->misfits, &fault) != ERR_OK)
+        code = cli_fail_fault(loaded->cli, EXIT_FAILED, trace_path, &fault);
+    out->name = loaded->scenario.name;
+    return code;
+}
+
+/* ---- a recorded history is a scenario of its own */
+
+struct past {
+    struct sim_progress *progress;
+    size_t jobs;
+};
+
+static void on_past(void *context, int64_t now_ms, size_t ended)
+{
+    const struct past *past = context;
+    (void)now_ms;
+    sim_progress_tell(past->progress, "replay", (double)ended / (double)past->jobs);
+}
+
+static int history_replay(struct loaded *loaded, struct sim_progress *progress, struct run *out)
+{
+    struct history history;
+    struct replay_setup setup;
+    struct fault fault = {0};
+    enum err err = history_read(loaded->text, loaded->arena, &history, &fault);
+    if (err != ERR_OK)
+        return cli_fail_fault(loaded->cli, EXIT_USAGE, loaded->path, &fault);
+    struct past past = {progress, history.job_count};
+    history_setup(&history, &setup);
+    setup.bucket_ms = replay_bucket_ms(setup.jobs, setup.job_count);
+    setup.context = &past;
+    setup.progress = on_past;
+    err = replay_run(&setup, loaded->arena, &out->result, &fault);
+    if (err != ERR_OK)
+        return cli_fail_fault(loaded->cli, EXIT_FAILED, loaded->path, &fault);
+    if (history.never_ran > 0)
+        cli_note(loaded->cli, "%llu jobs never ran and are left out",
+                 (unsigned long long)history.never_ran);
+    loaded->topology = history.topology;
+    out->name = slice_of(loaded->path);
+    return EXIT_DONE;
+}
+
 static int run_command(struct cli *cli)
 {
     struct sim_progress progress;
-    struct replay_result result;
+    struct run run = {0};
     struct report report;
     struct fault fault = {0};
     struct arena arena;
     struct loaded loaded = {.cli = cli, .arena = &arena, .path = cli->positional[0]};
-    const char *trace_path = NULL, *prices_path = NULL, *carbon_path = NULL;
-    uint64_t misfits = 0;
+    int code = EXIT_DONE;
     sim_progress_begin(&progress, cli);
     arena_init(&arena, SIM_ARENA_BYTES_MAX);
-    int code = scenario_load(&loaded);
+    if (file_read(loaded.path, TRACE_BYTES_MAX, &arena, &fault, &loaded.text) != ERR_OK)
+        code = cli_fail_fault(cli, EXIT_USAGE, loaded.path, &fault);
     if (code == EXIT_DONE)
-        code = topology_load(&loaded);
-    if (code == EXIT_DONE)
-        code = beside_read(&loaded, loaded.scenario.trace, TRACE_BYTES_MAX, &trace_path,
-                           &loaded.texts.trace);
-    if (code == EXIT_DONE)
-        code = beside_read(&loaded, loaded.scenario.prices, TRACE_BYTES_MAX, &prices_path,
-                           &loaded.texts.prices);
-    if (code == EXIT_DONE)
-        code = beside_read(&loaded, loaded.scenario.carbon, TRACE_BYTES_MAX, &carbon_path,
-                           &loaded.texts.carbon);
-    if (code == EXIT_DONE &&
-        scenario_run(&loaded.scenario, &loaded.topology, &loaded.texts, sim_progress_tell,
-                     &progress, &arena, &result, &misfits, &fault) != ERR_OK)
-        code = cli_fail_fault(cli, EXIT_FAILED, trace_path, &fault);
+        code = history_is(loaded.text) ? history_replay(&loaded, &progress, &run)
+                                       : scenario_replay(&loaded, &progress, &run);
     if (code == EXIT_DONE) {
         double seconds = sim_progress_seconds(&progress);
-        cli_note(cli, "%llu events in %.2f s, %.0f a second", (unsigned long long)result.events,
-                 seconds, seconds > 0 ? (double)result.events / seconds : 0);
+        cli_note(cli, "%llu events in %.2f s, %.0f a second", (unsigned long long)run.result.events,
+                 seconds, seconds > 0 ? (double)run.result.events / seconds : 0);
         enum err err =
-            report_make(loaded.scenario.name, &loaded.topology, &result, misfits, &arena, &report);
+            report_make(run.name, &loaded.topology, &run.result, run.misfits, &arena, &report);
         code = err == ERR_OK ? reports_put(cli, &report)
                              : cli_fail(cli, EXIT_FAILED, "%s", err_name(err));
     }
@@ -225,7 +281,9 @@ const struct command COMMAND_SIM_RUN = {
     .usage = "SCENARIO.yaml [flags]",
     .details =
         "docs/formats/scenario.md describes the file: network, trace, load, failures, owners, "
-        "growth, hourly\nprices and carbon. The same scenario gives the same report, byte for "
+        "growth, hourly\nprices and carbon. What `lq history export` writes is run as it is, on "
+        "the "
+        "network that it was\nrecorded on. The same file gives the same report, byte for "
         "byte.\n\nExamples:\n  lq sim run examples/scenario/philly.yaml\n"
         "  lq sim run examples/scenario/philly.yaml --json --html report.html > report.json",
     .flags = RUN_FLAGS,

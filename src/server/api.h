@@ -75,6 +75,10 @@ void api_join_token_remake(struct request *request);
 void api_join_tokens_list(struct request *request);
 void api_whoami(struct request *request);
 
+/* api_history.c */
+void api_history_network(struct request *request);
+void api_history_jobs(struct request *request);
+
 /* api_records.c */
 void api_usage_sum(struct request *request);
 void api_usage_records(struct request *request);

@@ -20,6 +20,7 @@ enum {
     REPLAY_JOBS_MAX = 1 << 22,
     REPLAY_SITES_MAX = 4096,
     REPLAY_BUCKETS_MAX = 1 << 15, /* of the time series of a site */
+    REPLAY_BUCKETS_DEFAULT = 400,
     REPLAY_VARIANTS_MAX = 8,
     REPLAY_WATTS_PER_CORE = 10, /* the engine's planning estimates (docs/placement.md) */
     REPLAY_WATTS_PER_DEVICE = 400,
@@ -40,6 +41,7 @@ struct replay_job {
     uint32_t kind;                      /* the caller's own; for `duration` */
     enum priority_class priority;
     const struct job_placement *placement; /* NULL: anywhere */
+    const struct job_spec *spec; /* what the engine is told instead of all that; NULL: nothing */
     /* Results. */
     uint32_t site; /* REPLAY_NONE: never started */
     uint32_t variant;
@@ -120,6 +122,9 @@ struct replay_result {
     double response_mean_ms; /* arrival to end */
     double device_ms, core_ms, ask, energy, carbon_kg, kwh;
 };
+
+/* Whole hours, so that the arrivals fall into at most REPLAY_BUCKETS_DEFAULT buckets; 0 of none. */
+int64_t replay_bucket_ms(const struct replay_job *jobs, size_t count);
 
 /* Results live in `arena`. ERR_NO_MEMORY; ERR_INVALID, ERR_LIMIT: the set-up breaks a rule, the
  * fault says which. */

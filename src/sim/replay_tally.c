@@ -6,6 +6,14 @@
 
 enum { HOUR_MS = 3600000 };
 
+int64_t replay_bucket_ms(const struct replay_job *jobs, size_t count)
+{
+    if (count == 0)
+        return 0;
+    int64_t hours = jobs[count - 1].arrival_ms / HOUR_MS + 1;
+    return (hours + REPLAY_BUCKETS_DEFAULT - 1) / REPLAY_BUCKETS_DEFAULT * (int64_t)HOUR_MS;
+}
+
 enum err replay_tally_begin(struct replay *replay)
 {
     const struct replay_setup *setup = replay->setup;

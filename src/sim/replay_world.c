@@ -200,9 +200,13 @@ static struct replay_spec *spec_make(const struct replay_setup *setup, const str
 }
 
 static enum err spec_find(struct replay *replay, const struct replay_job *job,
-                          const struct replay_spec **out)
+                          const struct job_spec **out)
 {
     struct spec_key key;
+    if (job->spec != NULL) {
+        *out = job->spec;
+        return ERR_OK;
+    }
     memset(&key, 0, sizeof(key)); /* its padding too: the bytes are the key */
     key.expected_ms = job->expected_ms;
     key.limit_ms = job->limit_ms;
@@ -227,23 +231,23 @@ static enum err spec_find(struct replay *replay, const struct replay_job *job,
         if (err != ERR_OK)
             return err;
     }
-    *out = spec;
+    *out = &spec->spec;
     return ERR_OK;
 }
 
 enum err replay_job_queue(struct replay *replay, uint32_t index)
 {
     const struct replay_job *job = &replay->setup->jobs[index];
-    const struct replay_spec *spec;
+    const struct job_spec *spec;
     enum err err = spec_find(replay, job, &spec);
     if (err != ERR_OK)
         return err;
     struct wall_us came = replay_now(replay, job->arrival_ms).wall;
-    struct place_job place = {.id = {id_of(KIND_JOB, index)},
-                              .spec = &spec->spec,
-                              .tenant = {id_of(KIND_TENANT, job->tenant)},
-                              .created_at = place_age(&spec->spec, came, SPAN_MS(job->expected_ms),
-                                                      replay->setup->stretch)};
+    struct place_job place = {
+        .id = {id_of(KIND_JOB, index)},
+        .spec = spec,
+        .tenant = {id_of(KIND_TENANT, job->tenant)},
+        .created_at = place_age(spec, came, SPAN_MS(job->expected_ms), replay->setup->stretch)};
     replay->live[index].stage = STAGE_QUEUED;
     return placer_job_put(replay->placer, &place);
 }

@@ -11,7 +11,6 @@ enum {
     SCENARIO_CHANGES_MAX = 10000,
     SCENARIO_FAILURES_MAX = 1 << 20,
     SCENARIO_PATH_MAX = 1024,
-    SCENARIO_BUCKETS_DEFAULT = 400
 };
 
 enum scenario_knowledge {

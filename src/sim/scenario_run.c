@@ -289,11 +289,8 @@ enum err scenario_run(const struct scenario *scenario, const struct topology *to
         setup.changes = changes.data;
         setup.change_count = changes.len;
         setup.series = series;
-        if (setup.bucket_ms == 0 && running.count > 0) {
-            int64_t hours = running.jobs[running.count - 1].arrival_ms / HOUR_MS + 1;
-            setup.bucket_ms = (hours + SCENARIO_BUCKETS_DEFAULT - 1) / SCENARIO_BUCKETS_DEFAULT *
-                              (int64_t)HOUR_MS;
-        }
+        if (setup.bucket_ms == 0)
+            setup.bucket_ms = replay_bucket_ms(running.jobs, running.count);
         err = replay_run(&setup, arena, out, fault);
     }
     if (err == ERR_OK)

@@ -4,6 +4,7 @@
 
 #include "base/map.h"
 #include "base/vector.h"
+#include "sim/history.h"
 
 static int by_arrival(const void *a, const void *b)
 {
@@ -13,6 +14,36 @@ static int by_arrival(const void *a, const void *b)
     return (x->line > y->line) - (x->line < y->line);
 }
 
+/* What `lq history export` writes, on another network than its own. */
+static enum err history_jobs(struct slice text, size_t limit, struct arena *arena,
+                             struct workload *out, struct fault *fault)
+{
+    struct history history;
+    enum err err = history_read(text, arena, &history, fault);
+    if (err != ERR_OK)
+        return err;
+    size_t count = limit > 0 && limit < history.job_count ? limit : history.job_count;
+    struct trace_job *traced = arena_array(arena, count + 1, sizeof(*traced));
+    if (traced == NULL)
+        return ERR_NO_MEMORY;
+    if (count == 0)
+        return fault_set(fault, ERR_INVALID, NULL, "no jobs");
+    for (size_t i = 0; i < count; i++) {
+        const struct replay_job *job = &history.jobs[i];
+        traced[i] = (struct trace_job){.arrival_ms = job->arrival_ms - history.jobs[0].arrival_ms,
+                                       .duration_ms = job->duration_ms,
+                                       .guess_ms = job->expected_ms,
+                                       .nodes = job->nodes,
+                                       .devices = job->nodes * job->devices,
+                                       .cpu_milli = (uint64_t)job->nodes * job->cpu_milli,
+                                       .mem_bytes = job->nodes * job->mem_bytes,
+                                       .home = history.past[i].site,
+                                       .tenant = history.past[i].tenant};
+    }
+    *out = (struct workload){traced, count, history.never_ran};
+    return ERR_OK;
+}
+
 enum err workload_read(enum trace_format format, struct slice text, size_t limit,
                        struct arena *arena, struct workload *out, struct fault *fault)
 {
@@ -20,6 +51,8 @@ enum err workload_read(enum trace_format format, struct slice text, size_t limit
     struct vector jobs;
     struct trace_job job;
     bool has = true;
+    if (format == TRACE_HISTORY && history_is(text))
+        return history_jobs(text, limit, arena, out, fault);
     if (reader == NULL)
         return ERR_NO_MEMORY;
     vector_init(&jobs, sizeof(struct trace_job), TRACE_JOBS_MAX);

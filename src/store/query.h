@@ -47,6 +47,7 @@ enum store_query_kind {
     STORE_WATERMARK_LIST,
     STORE_RECLAIM_LIST,     /* newest first */
     STORE_UTILISATION_LIST, /* by site, pool, node, start */
+    STORE_HISTORY_LIST,     /* jobs with spec and attempts, by id */
     STORE_QUERY_KIND_COUNT_
 };
 
@@ -155,6 +156,11 @@ struct store_query {
             struct span_ms step;     /* summed in steps of this length from `from` on */
             uint32_t limit;          /* at most STORE_UTILISATION_MAX; has_more: some left off */
         } utilisation_list;
+        struct {
+            struct wall_us from, to; /* submitted before `to`, and not ended before `from` */
+            struct job_id after;     /* cursor */
+            uint32_t limit;
+        } history_list;
     };
 };
 
@@ -184,6 +190,12 @@ struct store_usage_sum {
     struct wall_us day; /* its first instant, in the asked zone */
     uint64_t records;
     struct usage_quantities quantities; /* of deltas; saturates at the largest number */
+};
+struct store_history {
+    struct job_row row;
+    struct slice spec;                    /* empty: it is gone */
+    const struct store_attempt *attempts; /* oldest first; without places */
+    uint32_t attempt_count;
 };
 struct store_utilisation {
     struct site_id site;
@@ -232,10 +244,11 @@ struct store_answer {
         const struct store_watermark *watermarks;
         const struct store_reclaim *reclaims;
         const struct store_utilisation *utilisation;
+        const struct store_history *history;
     };
     /* Where a page goes on when it ended early (STORE_SCAN_MAX) or is full. */
     union {
-        struct job_id job;            /* JOB_LIST */
+        struct job_id job;            /* JOB_LIST, HISTORY_LIST */
         uint64_t seq;                 /* EVENT_LIST, AUDIT_LIST, QUARANTINE_LIST */
         struct id artifact;           /* ARTIFACT_LIST */
         struct attempt_token attempt; /* ATTEMPT_AT */

@@ -82,6 +82,7 @@ enum sqlite_statement {
     SQL_ARTIFACTS_OF_TENANT,
     SQL_ARTIFACTS_ALL,
     SQL_CHECKPOINT_NEWEST,
+    SQL_HISTORY_JOBS,
     SQL_UTILISATION_OF,
     SQL_UTILISATION_ALL,
     SQL_IDEMPOTENCY_GET,
@@ -151,6 +152,9 @@ enum err sqlite_query_jobs(struct sqlite_store *store, const struct store_query 
 enum err sqlite_query_usage(struct sqlite_store *store, const struct store_query *query,
                             struct arena *arena, struct store_answer *out,
                             struct fault *fault) LQ_CHECKED;
+enum err sqlite_query_history(struct sqlite_store *store, const struct store_query *query,
+                              struct arena *arena, struct store_answer *out,
+                              struct fault *fault) LQ_CHECKED;
 enum err sqlite_query_logs(struct sqlite_store *store, const struct store_query *query,
                            struct arena *arena, struct store_answer *out,
                            struct fault *fault) LQ_CHECKED;

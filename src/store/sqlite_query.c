@@ -365,6 +365,7 @@ static query_fn *const QUERIES[STORE_QUERY_KIND_COUNT_] = {
     [STORE_WATERMARK_LIST] = list_watermarks,
     [STORE_RECLAIM_LIST] = list_reclaims,
     [STORE_UTILISATION_LIST] = sqlite_query_utilisation,
+    [STORE_HISTORY_LIST] = sqlite_query_history,
 };
 
 enum err sqlite_store_query(struct store_db *db, const struct store_query *query,

@@ -270,6 +270,7 @@ const char *const SQLITE_STORE_TEXTS[SQLITE_STATEMENT_COUNT_] = {
     [SQL_CHECKPOINT_NEWEST] = "SELECT " ROW_ARTIFACT ",manifest FROM artifact"
                               " WHERE job=?1 AND kind=?2 AND is_stale=0"
                               " ORDER BY step DESC,id DESC LIMIT 1",
+    [SQL_HISTORY_JOBS] = "SELECT " JOB_ROW " FROM job WHERE id>?1 ORDER BY id",
     [SQL_UTILISATION_OF] = UTILISATION_SELECT
     " WHERE site=?6 AND resolution=?1 AND start>=?2 AND start<?3" UTILISATION_GROUP,
     [SQL_UTILISATION_ALL] =
