@@ -28,7 +28,6 @@ void agent_options_default(struct agent_options *out)
 {
     *out = (struct agent_options){.ready_fd = -1,
                                   .cache_bytes_max = CACHE_BYTES_DEFAULT,
-                                  .capacity_every = CAPACITY_EVERY_DEFAULT,
                                   .site = {.tier = TIER_CENTRE, .ask_includes_energy = true},
                                   .settings = {.sync_retry_min = SPAN_MS(200),
                                                .sync_retry_max = SPAN_S(10),
@@ -207,7 +206,8 @@ static void capacity_run(void *context)
     driver_measure(agent->driver);
     loop_timer_set(&agent->capacity, agent->options->capacity_every.ms > 0
                                          ? agent->options->capacity_every
-                                         : CAPACITY_EVERY_DEFAULT);
+                                     : lend_gives_way(agent) ? OWNER_EVERY_DEFAULT
+                                                             : CAPACITY_EVERY_DEFAULT);
 }
 
 static void on_settings(void *context, const struct sync_settings *settings)
@@ -389,6 +389,7 @@ static enum err make_host(struct agent *agent, struct fault *fault)
     struct agent_settings settings = agent->options->settings;
     if (settings.version.len == 0)
         settings.version = SLICE_LITERAL("0.1.0");
+    lend_settings(agent, &settings);
     enum err err = lend_describe(agent, &settings.surplus);
     if (err != ERR_OK)
         return fault_set(fault, err, "surplus", "the contract is too long");

@@ -43,7 +43,8 @@ struct agent_options {
     bool is_draining;                 /* take nothing new from the start; a file named "drain" in
                                          the state folder says the same while the agent runs */
     uint64_t cache_bytes_max;         /* content kept for work folders; 0: 4 GiB */
-    struct span_ms capacity_every;    /* between measurements; 0: 5 s */
+    struct span_ms capacity_every;    /* between measurements; 0: 5 s, or 2 s where an owner's
+                                         load is watched */
     struct agent_settings settings;   /* version is filled in when empty */
     int ready_fd;                     /* one line "ready SITE_ID\n" once the journal is loaded and
                                          the driver stands; -1: nowhere */

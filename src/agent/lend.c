@@ -34,7 +34,7 @@ enum err lend_describe(struct agent *agent, struct slice *out)
 
 static void shut(struct sync_node *node)
 {
-    *node = (struct sync_node){.node = node->node};
+    *node = (struct sync_node){.node = node->node, .load = node->load};
 }
 
 /* From the end of the site's list, whole free ones first: the pool fills from the front. */
@@ -79,6 +79,32 @@ static void tell_windows(struct agent *agent, uint32_t shut_count)
     agent->shut_count = shut_count;
 }
 
+bool lend_gives_way(const struct agent *agent)
+{
+    return agent->options->slurm == NULL && !agent->options->ignores_foreign_load;
+}
+
+void lend_settings(const struct agent *agent, struct agent_settings *settings)
+{
+    struct span_ms said = contract(agent)->promise;
+    if (!lend_gives_way(agent))
+        return;
+    settings->owner_patience = OWNER_PATIENCE;
+    settings->owner_grace = lend_grace(agent);
+    settings->owner_promise = said.ms > 0 ? said : SURPLUS_PROMISE_BY_ENGINE;
+}
+
+/* Before the new figures are told: what must go is not given out again. */
+static void give_way(struct agent *agent, const struct sync_node *measured, uint32_t count)
+{
+    const struct agent_event event = {.kind = AGENT_LOAD,
+                                      .load = {.nodes = measured, .count = count}};
+    if (!lend_gives_way(agent))
+        return;
+    enum err err = agent_host_step(agent->host, &event);
+    (void)err; /* measured again soon */
+}
+
 void lend_capacity(struct agent *agent, const struct sync_node *measured, uint32_t count)
 {
     const struct site *site = &agent->identity.site;
@@ -100,6 +126,7 @@ void lend_capacity(struct agent *agent, const struct sync_node *measured, uint32
         reserve(site, surplus, NULL, surplus->reserve_nodes, nodes);
     for (uint32_t p = 0; p < surplus->pool_count; p++)
         reserve(site, surplus, &surplus->pools[p], surplus->pools[p].reserve_nodes, nodes);
+    give_way(agent, measured, count);
     struct agent_event event = {.kind = AGENT_CAPACITY,
                                 .capacity = {.nodes = nodes, .count = count}};
     enum err err = agent_host_step(agent->host, &event);

@@ -33,6 +33,8 @@ enum {
 };
 #define CACHE_BYTES_DEFAULT ((uint64_t)4 << 30)
 #define CAPACITY_EVERY_DEFAULT SPAN_S(5)
+#define OWNER_EVERY_DEFAULT SPAN_S(2) /* where an owner's load is watched */
+#define OWNER_PATIENCE SPAN_MS(1500)
 #define PREPARE_LIMIT SPAN_S(300)      /* from the order to the work folder's being complete */
 #define FINISH_LIMIT SPAN_S(7 * 86400) /* what could not be handed on by then is given up */
 #define REMOTE_PAUSE_MIN SPAN_MS(200)
@@ -160,6 +162,9 @@ enum err lend_describe(struct agent *agent, struct slice *out) LQ_CHECKED;
 /* What was measured, less what is not lent, goes to the core. */
 void lend_capacity(struct agent *agent, const struct sync_node *measured, uint32_t count);
 struct span_ms lend_grace(const struct agent *agent);
+/* A host whose owner's load is watched. */
+bool lend_gives_way(const struct agent *agent);
+void lend_settings(const struct agent *agent, struct agent_settings *settings);
 
 /* ---- prepare.c: work folders before the start. Calls run_prepared later, once. */
 enum err prepare_start(struct run *run) LQ_CHECKED; /* ERR_NO_MEMORY */

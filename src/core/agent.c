@@ -280,6 +280,9 @@ static void on_event(struct agent_core *core, const struct agent_event *event)
     case AGENT_RECLAIMS:
         agent_on_reclaims(core, event->reclaims.reclaims, event->reclaims.count);
         break;
+    case AGENT_LOAD:
+        agent_on_load(core, event->load.nodes, event->load.count);
+        break;
     case AGENT_CLEAR:
         agent_nodes_clear(core, event->clear.nodes, event->clear.count, event->clear.grace);
         break;

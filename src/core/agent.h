@@ -37,7 +37,10 @@ struct agent_settings {
     struct span_ms kill_time;  /* a supervisor's kill takes at most this; the lease's margin */
     uint32_t attempts_max;     /* live ones, at most AGENT_LIVE_MAX; more STARTs are refused */
     struct slice version;      /* of this program */
-    struct slice surplus;      /* the owner's contract, canonical JSON; empty: not told */
+    /* What its owner's load leaves must last so long below what the pool holds before work goes; 0:
+     * a site that gives no way by itself. Then what is given and promised. */
+    struct span_ms owner_patience, owner_grace, owner_promise;
+    struct slice surplus; /* the owner's contract, canonical JSON; empty: not told */
 };
 
 /* Acknowledged ends are kept for a restored server, the oldest go first. Together with the live
@@ -75,6 +78,7 @@ enum agent_event_kind {
     AGENT_COPIED,       /* of an ended attempt: no further copy will come; told again after a
                            restart */
     AGENT_RECLAIMS,     /* what reclaims cost the site's owner; the same name again goes on it */
+    AGENT_LOAD,         /* a host's nodes, less what others use: work gives way */
     AGENT_CLEAR,        /* its owner wants nodes: all that has a place there yields */
     AGENT_YIELD,        /* the site's owner wants its place: ended with notice, as preempted */
     AGENT_EVENT_KIND_COUNT_
@@ -127,7 +131,7 @@ struct agent_event {
         struct {
             const struct sync_node *nodes;
             uint32_t count;
-        } capacity;
+        } capacity, load;
         struct {
             const struct sync_link *links;
             uint32_t count;

@@ -123,8 +123,14 @@ struct agent_core {
     bool is_nodes_news;       /* the server may not have it yet */
     struct vector links;      /* struct sync_link, peers owned */
     struct vector copied, reclaims; /* of agent_news.c */
-    struct sync_settings told;      /* by the server */
-    uint32_t report_from;           /* where the next report starts when not all fit */
+    struct agent_owner {            /* of a host that gives way */
+        bool is_waiting, is_alarmed;
+        struct boot_ns since;
+        struct wall_us at;
+        uint32_t yielded; /* attempts that went for it */
+    } owner;
+    struct sync_settings told; /* by the server */
+    uint32_t report_from;      /* where the next report starts when not all fit */
 
     /* of the step under way */
     struct now now;
@@ -197,6 +203,9 @@ void agent_on_sync_failed(struct agent_core *core);
 void agent_sync_tick(struct agent_core *core);
 struct boot_ns agent_sync_due(const struct agent_core *core);
 struct span_ms agent_gate_limit(const struct agent_core *core);
+
+/* ---- agent_owner.c */
+void agent_on_load(struct agent_core *core, const struct sync_node *nodes, uint32_t count);
 
 /* ---- agent_news.c */
 void agent_news_init(struct agent_core *core);

@@ -289,6 +289,15 @@ static enum err set_cpu(const struct cgroup *group, uint32_t cpu_milli)
     return write_small(folder, "cpu.cfs_quota_us", text);
 }
 
+bool cgroup_yield(const struct cgroup *group)
+{
+    const char *folder = group->folder[CGROUP_CPU];
+    if (!cgroup_has(group, CGROUP_CPU))
+        return false;
+    return (group->version == 2 ? write_small(folder, "cpu.weight", "1")
+                                : write_small(folder, "cpu.shares", "2")) == ERR_OK;
+}
+
 static enum err set_memory(const struct cgroup *group, uint64_t mem_bytes)
 {
     char text[32];

@@ -44,6 +44,8 @@ enum err cgroup_make(const struct cgroup *parent, const char *name,
                      struct fault *fault) LQ_CHECKED;
 /* Folder names only; nothing is made. ERR_LIMIT. */
 enum err cgroup_below(const struct cgroup *parent, const char *name, struct cgroup *out) LQ_CHECKED;
+/* Processors go to others first: the least weight that there is. False: it cannot be set. */
+bool cgroup_yield(const struct cgroup *group);
 bool cgroup_has(const struct cgroup *group, enum cgroup_part part);
 /* Moves the calling process in. Safe between fork and exec. */
 enum err cgroup_join(const struct cgroup *group) LQ_CHECKED;

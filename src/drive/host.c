@@ -532,6 +532,8 @@ static void make_groups(struct host *host)
     cgroup_probe(name, &host->site_group, why, sizeof(why));
     if (why[0] != '\0')
         driver_note(&host->base.traits, "%s", why);
+    if (!host->settings.ignores_foreign_load && !cgroup_yield(&host->site_group))
+        driver_note(&host->base.traits, "the owner's own load shares processors evenly with work");
     for (uint32_t i = 0; host->site_group.version != 0 && i < host->settings.node_count; i++) {
         const struct site_node *node = &host->settings.nodes[i];
         const struct cgroup_limits limits = {.cpu_milli = node->cpu_milli,

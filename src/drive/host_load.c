@@ -2,6 +2,7 @@
  * own attempts do. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "drive/host_private.h"
@@ -46,6 +47,16 @@ static bool read_memory(uint64_t *out_available)
     return is_found;
 }
 
+/* The agent's own work, hashing and copying, is the pool's, too. */
+static int64_t agent_cpu_ms(void)
+{
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) != 0)
+        return 0;
+    return (int64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 +
+           (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000;
+}
+
 /* Thousandths of cores that others used since the last measurement. */
 static uint64_t foreign_cpu_milli(const struct host *host, struct host_load *load)
 {
@@ -53,7 +64,7 @@ static uint64_t foreign_cpu_milli(const struct host *host, struct host_load *loa
     struct host_load now = {.is_known = true, .at = clock_boot(&clock)};
     uint64_t milli = 0;
     int64_t ours = cgroup_cpu_ms(&host->site_group);
-    now.ours_ms = ours > 0 ? ours : 0;
+    now.ours_ms = (ours > 0 ? ours : 0) + agent_cpu_ms();
     if (!read_ticks(&now.busy_ticks, &now.all_ticks))
         return 0;
     uint64_t all = now.all_ticks - load->all_ticks;

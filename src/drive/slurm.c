@@ -235,6 +235,14 @@ static bool holds_nodes(const struct slurm_view *view)
     return false;
 }
 
+/* Slurm gives up for a while when a first reclaim freed too little (KillWait + MessageTimeout):
+ * before the promise is broken the agent helps. */
+static bool must_yield(const struct slurm *slurm, const struct slurm_reclaim_found *found)
+{
+    return slurm->is_reclaim_by_agent ||
+           (found->is_late && slurm->settings.config->surplus.reclaim == SURPLUS_BY_EITHER);
+}
+
 static void tell_owner(struct look *look)
 {
     struct slurm *slurm = look->slurm;
@@ -243,7 +251,7 @@ static void tell_owner(struct look *look)
                                        .reclaim_count = found->reclaim_count,
                                        .yields = found->in_way,
                                        .yield_count =
-                                           slurm->is_reclaim_by_agent ? found->in_way_count : 0,
+                                           must_yield(slurm, found) ? found->in_way_count : 0,
                                        .grace = slurm_grace(slurm)};
     if (slurm->events != NULL && (owner.reclaim_count > 0 || owner.yield_count > 0))
         slurm->events->on_owner(slurm->context, &owner);

@@ -75,8 +75,14 @@ static uint64_t owners_tier(const struct slurm_config *config, struct slice part
     return highest;
 }
 
-static void check_partition(struct slice name, struct slice line, uint64_t owners,
-                            struct slurm_findings *out)
+/* Without Slurm's own way the agent does the reclaiming, unless the site's file forbids it. */
+static enum slurm_verdict without_preemption(const struct slurm_config *config)
+{
+    return config->surplus.reclaim == SURPLUS_BY_ENGINE ? SLURM_MUST : SLURM_ADVICE;
+}
+
+static void check_partition(const struct slurm_config *config, struct slice name, struct slice line,
+                            uint64_t owners, struct slurm_findings *out)
 {
     struct slice mode = word_value(line, "PreemptMode"), limit = word_value(line, "MaxTime");
     struct slice state = word_value(line, "State"), usual = word_value(line, "DefaultTime");
@@ -90,8 +96,9 @@ static void check_partition(struct slice name, struct slice line, uint64_t owner
     else
         add(out, SLURM_GOOD, "partition %.*s comes after the owner's", SLICE_ARG(name));
     if (slice_is(mode, "OFF"))
-        add(out, SLURM_MUST,
-            "jobs of partition %.*s are never taken off: PartitionName=%.*s PreemptMode=REQUEUE",
+        add(out, without_preemption(config),
+            "Slurm takes no jobs of partition %.*s off; the agent does: PartitionName=%.*s "
+            "PreemptMode=REQUEUE",
             SLICE_ARG(name), SLICE_ARG(name));
     if (slice_is(mode, "SUSPEND") || slice_is(mode, "GANG"))
         add(out, SLURM_MUST,
@@ -117,7 +124,7 @@ static void check_partitions(const struct slurm_config *config, struct slice par
             struct slice line = next_line(&rest);
             is_found = slice_is_equal(word_value(line, "PartitionName"), name);
             if (is_found)
-                check_partition(name, line, owners, out);
+                check_partition(config, name, line, owners, out);
         }
         if (!is_found)
             add(out, SLURM_MUST,
@@ -127,17 +134,21 @@ static void check_partitions(const struct slurm_config *config, struct slice par
     }
 }
 
-static void check_preemption(struct slice settings, struct slurm_findings *out)
+static void check_preemption(const struct slurm_config *config, struct slice settings,
+                             struct slurm_findings *out)
 {
     struct slice type = slurm_config_value(settings, "PreemptType");
     struct slice mode = slurm_config_value(settings, "PreemptMode");
     if (!slice_is(type, "preempt/partition_prio") && !slice_is(type, "preempt/qos"))
-        add(out, SLURM_MUST,
-            "nothing yields to the owner (PreemptType=%.*s): "
+        add(out, without_preemption(config),
+            "Slurm takes nothing off for the owner (PreemptType=%.*s); the agent does, more "
+            "slowly: "
             "PreemptType=preempt/partition_prio and PreemptMode=REQUEUE",
             SLICE_ARG(type));
     else if (slice_is(mode, "OFF"))
-        add(out, SLURM_MUST, "nothing yields to the owner: PreemptMode=REQUEUE");
+        add(out, without_preemption(config),
+            "Slurm takes nothing off for the owner; the agent does, more slowly: "
+            "PreemptMode=REQUEUE");
     else
         add(out, SLURM_GOOD, "work yields to the owner (%.*s, %.*s)", SLICE_ARG(type),
             SLICE_ARG(mode));
@@ -240,7 +251,7 @@ void slurm_check_settings(const struct slurm_config *config, struct slice settin
     bool is_new = slice_parse_u64(year, &number) == ERR_OK && number >= VERSION_YEAR_MIN;
     add(out, is_new ? SLURM_GOOD : SLURM_MUST, "Slurm %.*s%s", SLICE_ARG(version),
         is_new ? "" : ": 22.05 or newer is needed");
-    check_preemption(settings, out);
+    check_preemption(config, settings, out);
     check_partitions(config, partitions, out);
     check_notice(settings, out);
     check_scheduler(settings, out);

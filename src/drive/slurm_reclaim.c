@@ -148,6 +148,8 @@ static void watch_demand(struct looking *looking, const struct slurm_demand *dem
         watched->attempts = verdict->attempts;
     looking->out->is_held_up = looking->out->is_held_up || verdict->is_held_up;
     struct span_ms promise = looking->look->promise;
+    looking->out->is_late =
+        looking->out->is_late || (verdict->is_held_up && watched->held.ms > promise.ms / 2);
     if (watched->is_alarmed || promise.ms == 0 || watched->held.ms <= promise.ms)
         return;
     watched->is_alarmed = true;

@@ -39,6 +39,7 @@ struct slurm_reclaim_found {
     const bool *is_promised; /* a node each, in the cluster's order: it goes to one who waits */
     const bool *is_placed;   /* a demand each: its nodes are among the promised ones */
     bool is_held_up;         /* somebody is; look again soon */
+    bool is_late;            /* for more than half of the promise */
 };
 
 struct slurm_reclaims *slurm_reclaims_create(void); /* NULL: no memory */

@@ -24,6 +24,9 @@ void core_make(struct fixture *f, uint64_t seed)
                                                    .gate_limit = {10000},
                                                    .kill_time = {1000},
                                                    .attempts_max = 8,
+                                                   .owner_patience = {1500},
+                                                   .owner_grace = {5000},
+                                                   .owner_promise = {20000},
                                                    .version = {"test", 4}};
     const struct site site = {.id = SITE, .engine = ENGINE_HOST, .nodes = NODES, .node_count = 2};
     f->core = agent_core_create(&PROTOCOL_RULES_ALL, &settings, &site, seed);

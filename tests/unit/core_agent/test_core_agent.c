@@ -443,6 +443,63 @@ static void work_leaves_the_nodes_that_the_owner_wants_and_no_others(void **stat
     assert_non_null(find_gate(f, GATE_KILL, 1));
 }
 
+/* A gang of two ranks of one core each runs; the machine has eight. */
+static void load(struct fixture *f, uint32_t cpu_milli_left)
+{
+    const struct sync_node nodes[] = {
+        {.node = 0, .is_up = true, .cpu_milli_free = cpu_milli_left / 2, .mem_bytes_free = 1 << 30},
+        {.node = 1, .is_up = true, .cpu_milli_free = cpu_milli_left / 2, .mem_bytes_free = 1 << 30},
+    };
+    const struct agent_event event = {.kind = AGENT_LOAD, .load = {nodes, 2}};
+    step(f, &event);
+}
+
+static void a_hosts_owner_gets_the_machine_when_its_load_lasts(void **state)
+{
+    struct fixture *f = *state;
+    run_gang(f, CONTACT_STRICT);
+    load(f, 8000);
+    load(f, 500);
+    assert_null(find_gate(f, GATE_KILL, 0));
+    f->ms += 1000;
+    load(f, 8000); /* it was a moment */
+    f->ms += 1000;
+    load(f, 500);
+    f->ms += 1400;
+    load(f, 500);
+    assert_null(find_gate(f, GATE_KILL, 0));
+    f->ms += 100;
+    load(f, 500);
+    const struct gate_message *kill = find_gate(f, GATE_KILL, 0);
+    assert_non_null(kill);
+    assert_int_equal(kill->grace.ms, 5000);
+    f->ms += 1000;
+    gate(f, GATE_EXIT, 0, 77, OUTCOME_PREEMPTED);
+    gate(f, GATE_EXIT, 1, 77, OUTCOME_PREEMPTED);
+    assert_int_equal(f->journal.rows[0].outcome, OUTCOME_PREEMPTED);
+    load(f, 500); /* nothing is held any more */
+    tick(f, 1000);
+    assert_int_equal(f->request.reclaim_count, 1);
+    assert_int_equal(f->request.reclaims[0].held.ms, 2500);
+    assert_int_equal(f->request.reclaims[0].promise.ms, 20000);
+    assert_int_equal(f->request.reclaims[0].attempts, 1);
+    assert_false(f->request.reclaims[0].is_open);
+}
+
+static void a_host_that_does_not_get_rid_of_work_says_so(void **state)
+{
+    struct fixture *f = *state;
+    run_gang(f, CONTACT_STRICT);
+    load(f, 500);
+    f->ms += 1500;
+    load(f, 500);
+    f->ms += 18501;
+    load(f, 500);
+    tick(f, 1000);
+    assert_int_equal(f->request.reclaim_count, 1);
+    assert_true(f->request.reclaims[0].is_open && reclaim_is_breach(&f->request.reclaims[0]));
+}
+
 static void what_has_not_begun_yields_by_never(void **state)
 {
     struct fixture *f = *state;
@@ -484,6 +541,8 @@ int main(void)
         TEST(a_reclaim_that_goes_on_is_told_as_it_stands),
         TEST(what_yields_to_the_owner_ends_as_preempted),
         TEST(what_has_not_begun_yields_by_never),
+        TEST(a_hosts_owner_gets_the_machine_when_its_load_lasts),
+        TEST(a_host_that_does_not_get_rid_of_work_says_so),
         TEST(work_leaves_the_nodes_that_the_owner_wants_and_no_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -257,7 +257,7 @@ static void a_cluster_that_can_lend_is_told_from_one_that_cannot(void **state)
 {
     struct slurm_findings findings;
     struct slice surplus = SLICE_LITERAL("surplus");
-    const struct slurm_config config = {.partitions = {&surplus, 1}};
+    struct slurm_config config = {.partitions = {&surplus, 1}};
     struct slice good = SLICE_LITERAL(
         "SLURM_VERSION = 22.05.8\nPreemptType = preempt/partition_prio\nPreemptMode = REQUEUE\n"
         "KillWait = 5 sec\nProctrackType = proctrack/cgroup\nTaskPlugin = "
@@ -278,13 +278,16 @@ static void a_cluster_that_can_lend_is_told_from_one_that_cannot(void **state)
                                        "State=DOWN\n"),
                          &findings);
     assert_true(has_finding(&findings, SLURM_MUST, "22.05 or newer"));
-    assert_true(has_finding(&findings, SLURM_MUST, "PreemptType=preempt/partition_prio"));
+    assert_true(has_finding(&findings, SLURM_ADVICE, "PreemptType=preempt/partition_prio"));
     assert_true(has_finding(&findings, SLURM_MUST, "suspends"));
     assert_true(has_finding(&findings, SLURM_MUST, "State=UP"));
     assert_true(has_finding(&findings, SLURM_ADVICE, "proctrack/cgroup"));
     assert_true(
         has_finding(&findings, SLURM_ADVICE, "every 30 s (bf_interval), others within 3 s"));
     assert_true(has_finding(&findings, SLURM_ADVICE, "preempt_youngest_first"));
+    config.surplus.reclaim = SURPLUS_BY_ENGINE; /* the agent is not to do it */
+    slurm_check_settings(&config, SLICE_LITERAL("PreemptType = preempt/none\n"), parts, &findings);
+    assert_true(has_finding(&findings, SLURM_MUST, "PreemptType=preempt/partition_prio"));
     slurm_check_settings(&config, good, SLICE_LITERAL("PartitionName=owner\n"), &findings);
     assert_true(has_finding(&findings, SLURM_MUST, "there is no partition surplus"));
 }

@@ -168,6 +168,10 @@ static void a_promise_is_broken_before_the_owner_has_begun(void **state)
     pool_job(f, 2, "n2", CPUS, 50);
     owner_waits(f, 7, 2, 2 * CPUS);
     look(f, 1000);
+    look(f, 16000);
+    assert_false(f->found.is_late);
+    look(f, 16001);
+    assert_true(f->found.is_late);
     look(f, 31000);
     assert_int_equal(f->found.reclaim_count, 0);
     look(f, 31001);
