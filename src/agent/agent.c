@@ -79,6 +79,9 @@ static void on_output(void *context, const struct agent_output *output)
     case AGENT_LIST_ENGINE:
         driver_list(agent->driver);
         break;
+    case AGENT_PROBE:
+        driver_probe(agent->driver, output->probe.node, output->probe.number);
+        break;
     case AGENT_READ_USAGE:
         agent_host_read_usage(agent->host, output->after);
         break;
@@ -198,6 +201,18 @@ static void on_names(void *context, bool is_known, const struct attempt_token *t
         driver_list(agent->driver); /* the core waits for it */
 }
 
+static void on_probed(void *context, uint64_t number, bool is_good, const char *why)
+{
+    struct agent *agent = context;
+    const struct agent_event event = {
+        .kind = AGENT_PROBED,
+        .probed = {.number = number, .is_good = is_good, .why = slice_of(why)}};
+    if (!is_good)
+        tell("a node in quarantine is not in order yet: %s", why);
+    enum err err = agent_host_step(agent->host, &event);
+    (void)err; /* asked again */
+}
+
 static void capacity_run(void *context)
 {
     struct agent *agent = context;
@@ -310,6 +325,7 @@ static enum err describe_site(struct agent *agent, struct site *out, struct faul
 static const struct driver_events DRIVER_EVENTS = {.on_answer = run_on_answer,
                                                    .on_capacity = on_capacity,
                                                    .on_owner = on_owner,
+                                                   .on_probed = on_probed,
                                                    .on_names = on_names};
 
 static enum err make_host_driver(struct agent *agent, const char *site_name, struct fault *fault)

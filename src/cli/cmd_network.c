@@ -115,6 +115,28 @@ static uint64_t part_u64(struct json_value object, const char *name, const char 
                                                                                            : 0;
 }
 
+/* "quarantine: zhongwei/n7 since ..., node_lost by 3 jobs of 2 tenants, 1 probe failed" */
+static void quarantines_print(struct cli *cli, struct json_value site)
+{
+    struct json_iterator it = json_iterate(json_object_get(site, "quarantine"));
+    while (json_next(&it)) {
+        struct slice node = api_string(it.value, "node");
+        printf("quarantine: %.*s%s%.*s since %.*s, ",
+               SLICE_ARG(cli_safe(cli, api_string(site, "name"))), node.len > 0 ? "/" : "",
+               SLICE_ARG(cli_safe(cli, node)),
+               SLICE_ARG(cli_safe(cli, api_string(it.value, "since"))));
+        if (api_bool(it.value, "by_operator"))
+            printf("by the operator's word\n");
+        else
+            printf("%.*s by %llu jobs of %llu tenants, %llu probes failed%s\n",
+                   SLICE_ARG(cli_safe(cli, api_string(it.value, "failure"))),
+                   (unsigned long long)api_u64(it.value, "jobs"),
+                   (unsigned long long)api_u64(it.value, "tenants"),
+                   (unsigned long long)api_u64(it.value, "probes_failed"),
+                   api_bool(it.value, "is_probing") ? ", probed now" : "");
+    }
+}
+
 void network_sites_print(struct cli *cli, const struct json_value *sites, size_t count)
 {
     static const char *const HEADS[] = {"SITE",  "REGION", "OPERATOR", "STATE", "CONTACT",
@@ -153,6 +175,8 @@ void network_sites_print(struct cli *cli, const struct json_value *sites, size_t
             table_cell_printf(table, "%llu", (unsigned long long)running);
     }
     table_print(table);
+    for (size_t i = 0; i < count; i++)
+        quarantines_print(cli, sites[i]);
 }
 
 static int sites(struct cli *cli)

@@ -50,6 +50,7 @@ struct agent_core *agent_core_create(const struct protocol_rules *rules,
     vector_init(&core->retained, sizeof(struct agent_attempt *), 4 * SYNC_ATTEMPTS_MAX);
     vector_init(&core->usage, sizeof(struct usage_record), USAGE_WINDOW_MAX);
     vector_init(&core->sync_nodes, sizeof(struct sync_node), SITE_NODES_MAX);
+    vector_init(&core->probes, sizeof(struct agent_probe), SYNC_PROBES_MAX);
     vector_init(&core->links, sizeof(struct sync_link), SYNC_LINKS_MAX);
     agent_news_init(core);
     vector_init(&core->ops, sizeof(struct journal_op), STEP_OPS_MAX);
@@ -79,6 +80,7 @@ void agent_core_destroy(struct agent_core *core)
     vector_deinit(&core->retained);
     vector_deinit(&core->usage);
     vector_deinit(&core->sync_nodes);
+    vector_deinit(&core->probes);
     vector_deinit(&core->links);
     agent_news_deinit(core);
     vector_deinit(&core->ops);
@@ -270,6 +272,9 @@ static void on_event(struct agent_core *core, const struct agent_event *event)
         break;
     case AGENT_USAGE:
         agent_on_usage(core, event->usage.after, event->usage.records, event->usage.count);
+        break;
+    case AGENT_PROBED:
+        agent_on_probed(core, &event->probed);
         break;
     case AGENT_ENGINE_NAMES:
         on_names(core, event->names.is_known, event->names.tokens, event->names.count);

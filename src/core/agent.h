@@ -81,6 +81,7 @@ enum agent_event_kind {
     AGENT_LOAD,         /* a host's nodes, less what others use: work gives way */
     AGENT_CLEAR,        /* its owner wants nodes: all that has a place there yields */
     AGENT_YIELD,        /* the site's owner wants its place: ended with notice, as preempted */
+    AGENT_PROBED,       /* the answer to AGENT_PROBE */
     AGENT_EVENT_KIND_COUNT_
 };
 
@@ -155,6 +156,7 @@ struct agent_event {
             struct attempt_token token;
             struct span_ms grace;
         } yield;
+        struct sync_probed probed;
         struct {
             const bool *nodes; /* one each, in the site's order */
             uint32_t count;
@@ -179,6 +181,7 @@ enum agent_output_kind {
      * give them back as AGENT_ENGINE_NAMES. No inventory leaves before: a journal that was lost
      * knows nothing of what it had started, and a restored server may not either. */
     AGENT_LIST_ENGINE,
+    AGENT_PROBE,      /* is that node in order? Try, and say so as AGENT_PROBED */
     AGENT_READ_USAGE, /* read the journal's records with seq > after, at most USAGE_BATCH_MAX, and
                          give them back as AGENT_USAGE */
 };
@@ -195,6 +198,7 @@ struct agent_output {
     struct slice order;   /* encoded attempt_order */
     uint64_t after;       /* READ_USAGE */
     enum outcome outcome;
+    struct sync_probe probe;
 };
 
 struct agent_effects {

@@ -72,6 +72,12 @@ struct agent_attempt {
     struct boot_ns acked_at;
 };
 
+struct agent_probe {
+    struct sync_probe asked;
+    bool is_done, is_good;
+    char why[SYNC_PROBE_WHY_MAX];
+};
+
 struct retain_mark {
     uint64_t seq;
     struct boot_ns at;
@@ -122,6 +128,7 @@ struct agent_core {
     uint64_t nodes_seq;       /* first request that carried this capacity; 0: none yet */
     bool is_nodes_news;       /* the server may not have it yet */
     struct vector links;      /* struct sync_link, peers owned */
+    struct vector probes;     /* struct agent_probe: what the server asks of nodes */
     struct vector copied, reclaims; /* of agent_news.c */
     struct agent_owner {            /* of a host that gives way */
         bool is_waiting, is_alarmed;
@@ -196,6 +203,12 @@ void agent_on_usage(struct agent_core *core, uint64_t after, const struct usage_
  */
 void agent_usage_next(struct agent_core *core, const struct usage_record **out,
                       uint32_t *out_count);
+
+/* ---- agent_probe.c: the server's questions about nodes; nothing of them is durable */
+void agent_probes_take(struct agent_core *core, const struct sync_reply *reply);
+void agent_on_probed(struct agent_core *core, const struct sync_probed *probed);
+/* The answers there are, into the step's arena. */
+void agent_probes_report(struct agent_core *core, struct sync_request *request);
 
 /* ---- agent_sync.c */
 void agent_on_reply(struct agent_core *core, struct slice bytes);

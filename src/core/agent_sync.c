@@ -85,6 +85,7 @@ static void send_request(struct agent_core *core)
     if (request.is_inventory)
         request.surplus = slice_of(core->surplus);
     report_attempts(core, &request);
+    agent_probes_report(core, &request);
     agent_usage_next(core, &request.usage, &request.usage_count);
     agent_news_tell(core, &request);
     if (core->is_nodes_news) {
@@ -257,6 +258,7 @@ void agent_on_reply(struct agent_core *core, struct slice bytes)
             agent_attempt_ack(core, &reply.acked[i]);
         if (!reply.want_inventory) /* else it may be a challenge, and nothing was kept */
             agent_news_answered(core, reply.request_seq);
+        agent_probes_take(core, &reply);
         take_commands(core, &reply, sent_at);
         take_renewals(core, &reply, sent_at);
         schedule_next(core);

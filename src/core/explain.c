@@ -19,6 +19,25 @@ static void contract_sentence(const struct place_site_line *line, struct buffer 
         buffer_printf(out, "it asks less for %.*s than its owner's floor", SLICE_ARG(line->detail));
 }
 
+static void latency_sentence(const struct place_site_line *line, struct buffer *out)
+{
+    if (line->available == 0)
+        buffer_printf(out, "its round trip to %.*s is not known", SLICE_ARG(line->detail));
+    else
+        buffer_printf(out, "its round trip to %.*s is %llu us, at most %llu us are allowed",
+                      SLICE_ARG(line->detail), (unsigned long long)line->available,
+                      (unsigned long long)line->wanted);
+}
+
+static void quarantine_sentence(unsigned long long nodes, struct buffer *out)
+{
+    if (nodes == 0)
+        buffer_append_text(out, "the site is in quarantine: jobs failed there that run elsewhere");
+    else
+        buffer_printf(out, "%llu of its nodes are in quarantine, and the others cannot take it",
+                      nodes);
+}
+
 void place_line_sentence(const struct place_site_line *line, struct buffer *out)
 {
     unsigned long long wanted = line->wanted, available = line->available;
@@ -54,11 +73,7 @@ void place_line_sentence(const struct place_site_line *line, struct buffer *out)
         buffer_printf(out, "%llu node(s) of that size are wanted, it has %llu", wanted, available);
         return;
     case FILTER_LATENCY:
-        if (available == 0)
-            buffer_printf(out, "its round trip to %.*s is not known", SLICE_ARG(line->detail));
-        else
-            buffer_printf(out, "its round trip to %.*s is %llu us, at most %llu us are allowed",
-                          SLICE_ARG(line->detail), available, wanted);
+        latency_sentence(line, out);
         return;
     case FILTER_PLACEMENT:
         buffer_printf(out, "the job's own placement.%.*s rules it out", SLICE_ARG(line->detail));
@@ -68,6 +83,9 @@ void place_line_sentence(const struct place_site_line *line, struct buffer *out)
         return;
     case FILTER_AVOID:
         buffer_append_text(out, "it just failed this job, and another site can take it");
+        return;
+    case FILTER_QUARANTINE:
+        quarantine_sentence(available, out);
         return;
     case FILTER_RESTORE:
         buffer_printf(out, "the job's checkpoint cannot be restored there (%.*s)",

@@ -219,6 +219,9 @@ static void dispatch(struct step *step)
     case SERVER_SITE_DRAIN:
         server_site_drain(step);
         return;
+    case SERVER_SITE_QUARANTINE:
+        server_site_quarantine(step);
+        return;
     case SERVER_SITE_DESTROYED:
         server_site_destroyed(step);
         return;
@@ -238,7 +241,8 @@ static bool is_request(enum server_event_kind kind)
 {
     return kind == SERVER_SUBMIT || kind == SERVER_CANCEL || kind == SERVER_RETRY ||
            kind == SERVER_DOC_PUT || kind == SERVER_DOC_DELETE || kind == SERVER_SITE_DRAIN ||
-           kind == SERVER_SITE_DESTROYED || kind == SERVER_ARTIFACT;
+           kind == SERVER_SITE_QUARANTINE || kind == SERVER_SITE_DESTROYED ||
+           kind == SERVER_ARTIFACT;
 }
 
 void server_core_step(struct server_core *core, const struct server_event *event, struct now now,

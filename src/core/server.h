@@ -83,10 +83,11 @@ enum server_event_kind {
                          event     carries what the store has of it */
     SERVER_DOC_PUT,
     SERVER_DOC_DELETE,
-    SERVER_SITE_DRAIN,     /* `flag` false: resume */
-    SERVER_SITE_DESTROYED, /* the operator's signed word that nothing of the site runs any more */
-    SERVER_ARTIFACT,       /* a checkpoint, output or workdir is complete in the store */
-    SERVER_USAGE_CONFLICT, /* a committed change reported usage_conflicts: alarm and audit */
+    SERVER_SITE_DRAIN,      /* `flag` false: resume */
+    SERVER_SITE_QUARANTINE, /* of `node`, or of the whole site; `flag` false: let it back */
+    SERVER_SITE_DESTROYED,  /* the operator's signed word that nothing of the site runs any more */
+    SERVER_ARTIFACT,        /* a checkpoint, output or workdir is complete in the store */
+    SERVER_USAGE_CONFLICT,  /* a committed change reported usage_conflicts: alarm and audit */
     SERVER_EVENT_KIND_COUNT_
 };
 
@@ -138,6 +139,7 @@ struct server_event {
         struct {
             struct site_id site;
             bool flag;
+            struct slice node; /* QUARANTINE; empty: the whole site */
             struct slice reason;
         } site;
         /* `step` of a CHECKPOINT: the attempt's own counter (1, 2, ...); the core puts the

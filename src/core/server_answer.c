@@ -68,6 +68,7 @@ struct boot_ns site_answer_due(const struct server_core *core, const struct serv
         due = boot_min(due, told_again_at(&site->usage_told));
     if (site->strays.len > 0)
         due = boot_min(due, told_again_at(&site->stray_told));
+    due = boot_min(due, quarantine_tell_at(site));
     for (const struct server_attempt *at = site->first; at != NULL; at = at->next) {
         if (!boot_is_before(now, due))
             break;
@@ -255,6 +256,7 @@ void site_answer(struct step *step, struct server_site *site)
     struct server_core *core = step->core;
     struct arena *arena = &step->effects->arena;
     struct answer answer = {.step = step, .site = site};
+    struct sync_probe probes[SYNC_PROBES_MAX];
     ASSERT(site->poll.is_held);
     uint32_t command_room = site->attempt_count + (uint32_t)site->strays.len;
     if (command_room > SYNC_COMMANDS_MAX)
@@ -274,7 +276,11 @@ void site_answer(struct step *step, struct server_site *site)
                                .renewals = answer.renewals,
                                .renewal_count = answer.renewal_count,
                                .acked = step->acked,
-                               .acked_count = step->acked_count};
+                               .acked_count = step->acked_count,
+                               .probes = probes,
+                               .probe_count = quarantine_probes(site, probes)};
+    if (reply.probe_count > 0)
+        told_note(&site->probe_told, step->now.boot);
     if (reply.want_inventory)
         told_note(&site->want_told, step->now.boot);
     else

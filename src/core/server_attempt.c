@@ -240,6 +240,7 @@ static void attempt_close(struct step *step, struct server_attempt *attempt, enu
                               ? (struct wall_us){step->now.wall.us - ran.ms * 1000}
                               : step->now.wall;
     row_move(step, attempt, to);
+    quarantine_attempt_over(step, attempt);
     if (attempt->is_held)
         placer_release(core->placer, row->token.job, step->now.wall);
     *out_row = *row;

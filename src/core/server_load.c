@@ -197,6 +197,7 @@ static void start_sites(struct step *step)
         site->last_contact = step->now.boot;
         site_reconciled_set(core, site, site->epoch_reported >= core->db_epoch);
         site->must_unknown = !site->is_reconciled && site->attempt_count > 0;
+        quarantine_start(core, site, step->now);
         site_timer_arm(core, site);
     }
 }

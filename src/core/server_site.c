@@ -25,6 +25,7 @@ struct server_site *site_add(struct server_core *core, struct site_id id)
     site->last_contact = BOOT_LONG_AGO;
     vector_init(&site->watermarks, sizeof(struct server_watermark), WATERMARKS_MAX);
     vector_init(&site->strays, sizeof(struct attempt_token), SYNC_ATTEMPTS_MAX);
+    quarantine_init(site);
     timer_init(&site->timer, TIMER_SITE, site);
     return site;
 }
@@ -38,6 +39,7 @@ void site_free(struct server_core *core, struct server_site *site)
     vector_deinit(&site->watermarks);
     vector_deinit(&site->strays);
     util_free(&site->util);
+    quarantine_deinit(site);
     free(site->nodes_seen);
     free(site->late_usage);
     free(site);
@@ -74,16 +76,22 @@ enum err site_value_set(struct server_site *site, struct slice body, struct faul
     struct arena arena;
     struct doc_value value;
     struct sync_node *seen = NULL;
+    struct boot_ns *good_at = NULL;
     arena_init(&arena, SITE_ARENA_MAX);
     enum err err = doc_parse(DOC_SITE, body, &arena, &value, fault);
     if (err == ERR_OK && value.site.node_count > 0) {
         seen = calloc(value.site.node_count, sizeof(*seen));
-        err = seen == NULL ? ERR_NO_MEMORY : ERR_OK;
+        good_at = calloc(value.site.node_count, sizeof(*good_at));
+        err = seen == NULL || good_at == NULL ? ERR_NO_MEMORY : ERR_OK;
     }
     if (err != ERR_OK) {
+        free(seen);
+        free(good_at);
         arena_deinit(&arena);
         return err;
     }
+    for (uint32_t i = 0; i < value.site.node_count; i++)
+        good_at[i] = i < site->value.node_count ? site->nodes_good_at[i] : BOOT_LONG_AGO;
     for (uint32_t i = 0; i < value.site.node_count; i++)
         if (i < site->value.node_count)
             seen[i] = site->nodes_seen[i];
@@ -94,6 +102,8 @@ enum err site_value_set(struct server_site *site, struct slice body, struct faul
     site->arena = arena;
     site->value = value.site;
     site->nodes_seen = seen;
+    free(site->nodes_good_at);
+    site->nodes_good_at = good_at;
     sum_nodes(site);
     return util_rebuild(site);
 }
@@ -103,6 +113,8 @@ enum err site_placer_put(struct server_core *core, struct server_site *site)
     enum err err = placer_site_put(core->placer, &site->value, site->is_open);
     if (err == ERR_OK && site->has_contact)
         placer_site_observe(core->placer, site->id, site->nodes_seen, site->value.node_count);
+    if (err == ERR_OK)
+        quarantine_apply(core, site);
     core->must_place = true;
     return err;
 }
@@ -151,10 +163,11 @@ enum err site_memory_load(struct server_site *site, struct slice body, struct fa
         site->former_count = SITE_FORMER_JOURNALS_MAX;
     for (uint32_t i = 0; i < site->former_count; i++)
         site->former[i] = memory->former_journals[i];
+    err = quarantine_recall(site, memory);
     arena_deinit(&site->certificates_arena);
     site->certificates_arena = arena;
     site->certificates = memory->certificates;
-    return ERR_OK;
+    return err;
 }
 
 void site_memory_save(struct step *step, struct server_site *site)
@@ -168,6 +181,7 @@ void site_memory_save(struct step *step, struct server_site *site)
                                               .former_journal_count = site->former_count,
                                               .certificates = site->certificates,
                                               .contacted_at = site->contacted_at}};
+    quarantine_remember(step, site, &value.site_memory);
     struct buffer body;
     struct slice id = step_id(step, site->id.id, ID_PREFIX_SITE);
     buffer_init(&body, DOC_BYTES_MAX);
@@ -208,8 +222,8 @@ void site_open_update(struct server_core *core, struct server_site *site)
     bool is_open = site->has_contact && !site->is_lost && !site->is_shut &&
                    !site->is_agent_draining &&
                    (site->is_reconciled || !core->rules->restore_waits_for_sites) &&
-                   site->value.state == SITE_ACTIVE && !id_is_none(site->journal.id) &&
-                   site->attempt_count < SERVER_SITE_ATTEMPTS_MAX;
+                   site->value.state == SITE_ACTIVE && !quarantine_is_whole(site) &&
+                   !id_is_none(site->journal.id) && site->attempt_count < SERVER_SITE_ATTEMPTS_MAX;
     if (is_open == site->is_open)
         return;
     site->is_open = is_open;
@@ -241,6 +255,7 @@ void site_timer_arm(struct server_core *core, struct server_site *site)
         due = (struct boot_ns){0};
     if (site->poll.is_held)
         due = boot_min(due, site->poll.until);
+    due = boot_min(due, quarantine_due(site));
     timer_set(core, &site->timer, due);
 }
 
@@ -301,6 +316,7 @@ void site_tick(struct step *step, struct server_site *site)
     if (!site->is_lost && !id_is_none(site->journal.id) &&
         !boot_is_before(step->now.boot, lost_at(core, site)))
         site_lose(step, site);
+    quarantine_tick(step, site);
     if (site->poll.is_held && (was_raised || !boot_is_before(step->now.boot, site->poll.until)))
         site_dirty(step, site);
     site_timer_arm(core, site);
@@ -357,6 +373,7 @@ void site_observe(struct server_core *core, struct server_site *site, const stru
     }
     util_measured(site);
     placer_site_observe(core->placer, site->id, nodes, count);
+    quarantine_apply(core, site);
     core->must_place = true;
 }
 

@@ -147,6 +147,17 @@ struct server_util {
     struct boot_ns at, flushed; /* integrated up to; handed to the store */
 };
 
+struct server_quarantine {
+    char node[NAME_MAX + 1];    /* name; "": the whole site */
+    enum failure_class failure; /* FAILURE_NONE: the operator's word */
+    bool is_manual;             /* not probed */
+    uint32_t jobs, tenants;     /* the evidence */
+    uint32_t probes;            /* that failed */
+    struct wall_us since;
+    uint64_t probe;          /* under way; 0: none */
+    struct boot_ns probe_at; /* when the next one begins, or this one counts as failed */
+};
+
 struct server_site {
     struct site_id id;
     struct arena arena; /* owns `value` */
@@ -168,6 +179,14 @@ struct server_site {
     struct server_attempt *first, *last;
     uint32_t attempt_count;
     uint32_t counts[ATTEMPT_STATE_COUNT_];
+
+    /* server_quarantine.c */
+    struct vector quarantines;     /* struct server_quarantine */
+    struct vector evidence;        /* failures, oldest first */
+    struct boot_ns good_at;        /* the last attempt that succeeded here; BOOT_LONG_AGO: none */
+    struct boot_ns *nodes_good_at; /* the same by node */
+    uint64_t probe_last;           /* number of the last probe asked for */
+    struct server_told probe_told;
 
     bool has_contact; /* in this process */
     bool is_lost, is_open, is_agent_draining, is_reconciled;
@@ -415,6 +434,27 @@ uint64_t *site_watermark(struct server_site *site, struct journal_id journal); /
 enum err site_watermark_add(struct server_site *site, struct journal_id journal, uint64_t seq);
 void server_site_drain(struct step *step);
 void server_site_destroyed(struct step *step);
+
+/* ---- server_quarantine.c */
+void quarantine_init(struct server_site *site);
+void quarantine_deinit(struct server_site *site);
+bool quarantine_is_whole(const struct server_site *site);
+void quarantine_apply(struct server_core *core, const struct server_site *site);
+/* An attempt's row is final: evidence against its place, or for it. */
+void quarantine_attempt_over(struct step *step, const struct server_attempt *attempt);
+struct boot_ns quarantine_due(const struct server_site *site);
+void quarantine_tick(struct step *step, struct server_site *site);
+uint32_t quarantine_probes(const struct server_site *site, struct sync_probe out[SYNC_PROBES_MAX]);
+/* When the site must be told of a probe; BOOT_NEVER: there is none. */
+struct boot_ns quarantine_tell_at(const struct server_site *site);
+void quarantine_probed(struct step *step, struct server_site *site,
+                       const struct sync_request *request);
+void quarantine_remember(struct step *step, const struct server_site *site,
+                         struct site_memory *memory);
+enum err quarantine_recall(struct server_site *site, const struct site_memory *memory);
+void quarantine_start(struct server_core *core, struct server_site *site, struct now now);
+void quarantine_write(const struct server_site *site, struct json_writer *writer);
+void server_site_quarantine(struct step *step);
 
 /* ---- server_sync.c: a request; server_report.c: its reports; server_answer.c: the reply */
 void server_sync(struct step *step);

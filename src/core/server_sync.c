@@ -144,6 +144,7 @@ void server_sync(struct step *step)
     site_observe(core, site, request->nodes, request->node_count);
     site_links(step, site, request);
     site_surplus(step, site, request);
+    quarantine_probed(step, site, request);
     site_open_update(core, site);
     poll_take(step, site, request);
     if (step->acked_count > 0)

@@ -194,6 +194,7 @@ static void site_write(const struct server_site *site, struct now now, struct js
     json_put_u64(writer, "nodes_up", site->nodes_up);
     put_capacity(writer, "cpu_milli", site->cpu_milli, site->cpu_milli_seen, held.cpu_milli);
     put_capacity(writer, "mem_bytes", site->mem_bytes, site->mem_bytes_seen, held.mem_bytes);
+    quarantine_write(site, writer);
     put_capacity(writer, "accelerators", site->devices, site->devices_seen, held.devices);
     json_end_object(writer);
 }

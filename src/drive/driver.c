@@ -26,6 +26,11 @@ void driver_measure(struct driver *driver)
     driver->ops->measure(driver);
 }
 
+void driver_probe(struct driver *driver, uint16_t node, uint64_t number)
+{
+    driver->ops->probe(driver, node, number);
+}
+
 void driver_list(struct driver *driver)
 {
     driver->ops->list(driver);

@@ -72,6 +72,8 @@ struct driver_events {
     /* The site's owner: what reclaims cost it (told anew after a restart), and what must end so
      * that it can begin. Repeated while it stands. */
     void (*on_owner)(void *context, const struct driver_owner *owner);
+    /* The answer to driver_probe; `why`: a sentence when it is not good. May be NULL. */
+    void (*on_probed)(void *context, uint64_t number, bool is_good, const char *why);
     /* The answer to driver_list. `is_known` false: the engine did not answer; ask again. */
     void (*on_names)(void *context, bool is_known, const struct attempt_token *tokens,
                      uint32_t count);
@@ -105,6 +107,9 @@ void driver_kill(struct driver *driver, const struct attempt_token *token, struc
 #define DRIVER_KILL_LIMIT SPAN_S(10)
 /* Measures and then calls on_capacity; a second call before that is the same call. */
 void driver_measure(struct driver *driver);
+/* Is that node of the site in order? Tries it as a launch would (a sandbox; at a cluster, a small
+ * job on that node) and calls on_probed, once a call; minutes may pass. */
+void driver_probe(struct driver *driver, uint16_t node, uint64_t number);
 /* Every name of ours at the engine of which something may live (some may have ended meanwhile);
  * on_names comes once a call. */
 void driver_list(struct driver *driver);

@@ -10,6 +10,7 @@ struct driver_ops {
     void (*inspect)(struct driver *driver, const struct attempt_token *token, uint64_t incarnation);
     void (*kill)(struct driver *driver, const struct attempt_token *token, struct span_ms grace);
     void (*measure)(struct driver *driver);
+    void (*probe)(struct driver *driver, uint16_t node, uint64_t number);
     void (*list)(struct driver *driver);
     void (*forget)(struct driver *driver, const struct attempt_token *token);
     void (*set_gate_limit)(struct driver *driver, struct span_ms gate_limit);

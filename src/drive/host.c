@@ -463,6 +463,7 @@ static const struct driver_ops HOST_OPS = {
     .inspect = host_inspect,
     .kill = host_kill,
     .measure = host_measure,
+    .probe = host_probe_node,
     .list = host_list,
     .forget = host_forget,
     .set_gate_limit = host_set_gate_limit,

@@ -108,6 +108,8 @@ struct host_call *host_call_make(struct host *host, enum drive_call kind,
 void host_call_free(struct host_call *call);
 /* ---- host_probe.c: fills traits and what the machine can do */
 void host_probe(struct host *host);
+/* driver_probe: the same sandbox again, and the disk. */
+void host_probe_node(struct driver *driver, uint16_t node, uint64_t number);
 /* ---- host_load.c, on the worker */
 void host_load_measure(const struct host *host, struct host_load *load, struct sync_node *nodes);
 

@@ -2,12 +2,15 @@
 #include <errno.h>
 #include <linux/seccomp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "drive/host_private.h"
 #include "drive/program.h"
+#include "port/worker.h"
 
 #define PROBE_LIMIT SPAN_S(10)
 enum { PROBE_OUTPUT_MAX = 4096, PROBE_NOTE_MAX = 120 };
@@ -126,4 +129,62 @@ void host_probe(struct host *host)
     probe_sandbox(host);
     probe_network(host);
     probe_images(host);
+}
+
+static bool probe_again(const struct host *host, char *why, size_t size)
+{
+    struct statvfs disk;
+    struct buffer output;
+    uint64_t reserve = host->settings.disk_reserve_bytes;
+    buffer_init(&output, PROBE_OUTPUT_MAX);
+    bool is_good = host->bwrap[0] != '\0' && try_sandbox(host, !host->has_nested_userns, &output);
+    if (!is_good) {
+        struct slice line = buffer_slice(&output), rest;
+        (void)slice_cut(line, '\n', &line, &rest);
+        (void)snprintf(why, size, "the sandbox does not start: %.*s",
+                       (int)(line.len < PROBE_NOTE_MAX ? line.len : PROBE_NOTE_MAX), line.data);
+    } else if (statvfs(host->settings.state_dir, &disk) != 0 ||
+               (uint64_t)disk.f_bavail * disk.f_frsize < reserve) {
+        (void)snprintf(why, size, "the disk below %.120s is full", host->settings.state_dir);
+        is_good = false;
+    }
+    buffer_deinit(&output);
+    return is_good;
+}
+
+/* ---- is a node in order? Those of a host share the machine */
+
+struct host_probing {
+    struct host *host;
+    uint64_t number;
+    bool is_good;
+    char why[DRIVER_NOTE_MAX];
+};
+
+static void run_probe(void *context)
+{
+    struct host_probing *probing = context;
+    probing->is_good = probe_again(probing->host, probing->why, sizeof(probing->why));
+}
+
+static void on_probe(void *context)
+{
+    struct host_probing *probing = context;
+    struct host *host = probing->host;
+    if (host->events != NULL && host->events->on_probed != NULL)
+        host->events->on_probed(host->context, probing->number, probing->is_good, probing->why);
+    free(probing);
+}
+
+void host_probe_node(struct driver *driver, uint16_t node, uint64_t number)
+{
+    struct host *host = (struct host *)driver;
+    struct host_probing *probing = calloc(1, sizeof(*probing));
+    (void)node;
+    if (probing == NULL)
+        return; /* no answer counts as none */
+    probing->host = host;
+    probing->number = number;
+    if (worker_submit(host->worker, run_probe, on_probe, probing) != ERR_OK)
+        free(probing);
 }

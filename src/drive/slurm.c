@@ -431,6 +431,7 @@ static void slurm_free(struct slurm *slurm)
     for (int i = 0; i < SLURM_SUBMITTERS; i++)
         worker_destroy(slurm->submitters[i]);
     worker_destroy(slurm->looker);
+    slurm_probe_stop(slurm);
     loop_timer_stop(&slurm->next_look);
     loop_timer_stop(&slurm->owner_look);
     slurm_reclaims_destroy(slurm->reclaims);
@@ -451,6 +452,7 @@ static const struct driver_ops SLURM_OPS = {
     .inspect = slurm_inspect,
     .kill = slurm_kill,
     .measure = slurm_measure,
+    .probe = slurm_probe,
     .list = slurm_list,
     .forget = slurm_forget,
     .set_gate_limit = slurm_set_gate_limit,

@@ -37,14 +37,14 @@ enum err slurm_commands_find(const struct slurm_config *config, struct slurm_com
     return ERR_OK;
 }
 
-enum err slurm_command_run(const struct slurm_commands *commands, enum slurm_program program,
-                           const char *const *arguments, bool takes_errors, struct buffer *out,
-                           int *out_status)
+static enum err run_command(const struct slurm_commands *commands, enum slurm_program program,
+                            const char *const *arguments, bool takes_errors, struct span_ms limit,
+                            struct buffer *out, int *out_status)
 {
     const char *argv[ARGUMENTS_MAX + 2] = {commands->path[program]};
     const char *const env[] = {commands->conf[0] != '\0' ? commands->conf : NULL, NULL};
     const struct program_run run = {
-        .argv = argv, .env = env, .limit = SLURM_CALL_LIMIT, .takes_errors = takes_errors};
+        .argv = argv, .env = env, .limit = limit, .takes_errors = takes_errors};
     for (int i = 0; arguments[i] != NULL; i++) {
         if (i == ARGUMENTS_MAX)
             return ERR_LIMIT;
@@ -52,6 +52,21 @@ enum err slurm_command_run(const struct slurm_commands *commands, enum slurm_pro
     }
     enum err code = program_run(&run, out, out_status);
     return code != ERR_OK ? code : buffer_status(out);
+}
+
+enum err slurm_command_run(const struct slurm_commands *commands, enum slurm_program program,
+                           const char *const *arguments, bool takes_errors, struct buffer *out,
+                           int *out_status)
+{
+    return run_command(commands, program, arguments, takes_errors, SLURM_CALL_LIMIT, out,
+                       out_status);
+}
+
+enum err slurm_command_wait(const struct slurm_commands *commands, enum slurm_program program,
+                            const char *const *arguments, struct span_ms limit, struct buffer *out,
+                            int *out_status)
+{
+    return run_command(commands, program, arguments, true, limit, out, out_status);
 }
 
 /* A command's whole output, in the arena; its first words when it failed. */

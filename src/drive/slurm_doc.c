@@ -190,7 +190,9 @@ static bool is_waiting(struct json_value object)
 
 static bool read_demand(struct json_value object, struct arena *arena, struct slurm_demand *out)
 {
-    if (!is_waiting(object))
+    struct slice name = {0};
+    (void)!json_opt_string(object, "name", ATTEMPT_NAME_MAX, &name, NULL);
+    if (!is_waiting(object) || slice_is(name, SLURM_PROBE_NAME))
         return false;
     uint32_t nodes = count_of(object, "node_count"), cpus = count_of(object, "cpus");
     nodes = nodes > 0 ? nodes : 1;

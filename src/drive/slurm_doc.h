@@ -17,6 +17,9 @@ enum {
     SLURM_PARTITIONS_MAX = 16 /* of one node that are remembered */
 };
 
+/* The name of the job that tries a node (slurm_probe.c): neither an attempt nor an owner's. */
+#define SLURM_PROBE_NAME "lq-probe"
+
 enum slurm_state {
     SLURM_LIVES, /* waits, runs, is completing, or nobody knows */
     SLURM_COMPLETED,

@@ -52,6 +52,10 @@ enum err slurm_commands_find(const struct slurm_config *config, struct slurm_com
 enum err slurm_command_run(const struct slurm_commands *commands, enum slurm_program program,
                            const char *const *arguments, bool takes_errors, struct buffer *out,
                            int *out_status) LQ_CHECKED;
+/* The same, for one that waits: until `limit`. */
+enum err slurm_command_wait(const struct slurm_commands *commands, enum slurm_program program,
+                            const char *const *arguments, struct span_ms limit, struct buffer *out,
+                            int *out_status) LQ_CHECKED;
 /* ERR_IO: slurmctld does not answer; the fault has the first line of the complaint. */
 enum err slurm_read_nodes(const struct slurm_commands *commands, struct arena *arena,
                           const struct slurm_node **out_nodes, uint32_t *out_count,
@@ -105,6 +109,7 @@ struct slurm {
     struct span_ms gate_limit, notice; /* notice: from Slurm's TERM to its KILL, less last words */
     char bwrap[PROGRAM_PATH_MAX];
     struct worker *submitters[SLURM_SUBMITTERS], *looker;
+    struct worker *prober;         /* made when first needed; its jobs take minutes */
     struct slurm_seen *seen;       /* NULL: not yet */
     struct slurm_call *calls;      /* under way */
     uint32_t call_count, listings; /* listings: driver_list calls that wait */
@@ -152,6 +157,10 @@ struct span_ms slurm_grace(const struct slurm *slurm);
 void slurm_launch_run(struct slurm_call *call);
 enum err slurm_attempt_dir(const struct slurm *slurm, const struct attempt_token *token,
                            char out[LAUNCH_PATH_MAX]) LQ_CHECKED;
+/* ---- slurm_probe.c */
+void slurm_probe(struct driver *driver, uint16_t node, uint64_t number);
+void slurm_probe_stop(struct slurm *slurm);
+
 /* ---- slurm_look.c, on the worker */
 void slurm_look_answer(struct slurm_call *call, const struct slurm_view *view);
 /* What the site's nodes have less foreign load; `seen` is filled. */

@@ -23,6 +23,7 @@ enum {
     SITE_ASKS_MAX = 64,
     SITE_FORMER_JOURNALS_MAX = 16,
     SITE_CERTIFICATES_MAX = 16,
+    SITE_QUARANTINES_MAX = 256,
     NODE_ACCELERATORS_MAX = 16, /* = RANK_DEVICES_MAX */
     NODE_CPU_MILLI_MAX = 4096000,
     LINK_RTT_US_MAX = 60000000,
@@ -117,6 +118,15 @@ struct link {
     struct maybe_money egress_per_gb; /* 10^9 bytes, from either end */
 };
 
+/* A node, or the whole site, that takes nothing new until a probe or an operator lets it back. */
+struct site_quarantine {
+    struct slice node; /* name; empty: the whole site */
+    enum failure_class failure;
+    bool is_manual;
+    uint32_t jobs, tenants, probes;
+    struct wall_us since;
+};
+
 /* What the protocol must remember of a site across restarts of the server. */
 struct site_memory {
     struct site_id site;
@@ -127,6 +137,8 @@ struct site_memory {
     uint32_t former_journal_count;
     struct text_list certificates; /* serial numbers (hex) that are good, newest first */
     struct wall_us contacted_at;   /* 0: never */
+    const struct site_quarantine *quarantines;
+    uint32_t quarantine_count;
 };
 
 const char *site_tier_name(enum site_tier tier);

@@ -12,6 +12,7 @@ static const char *const FILTER_NAMES[FILTER_COUNT_] = {
     [FILTER_NONE] = "none",
     [FILTER_SITE_STATE] = "site_state",
     [FILTER_WINDOW] = "window",
+    [FILTER_QUARANTINE] = "quarantine",
     [FILTER_JURISDICTION] = "jurisdiction",
     [FILTER_PROVENANCE] = "provenance",
     [FILTER_RUNTIME] = "runtime",

@@ -46,7 +46,8 @@ enum place_filter {
     FILTER_NO_PRICE, /* its ask is not known */
     FILTER_BUDGET,
     FILTER_QUOTA,
-    FILTER_BUSY, /* fits, but not now */
+    FILTER_QUARANTINE, /* it, or what the job needs of it, failed too often and is not let back */
+    FILTER_BUSY,       /* fits, but not now */
     FILTER_COUNT_
 };
 
@@ -134,6 +135,10 @@ void placer_site_remove(struct placer *placer, struct site_id site); /* nothing 
 void placer_site_open(struct placer *placer, struct site_id site, bool is_open);
 /* That a closed site is closed by its owner's windows; for explanations. */
 void placer_site_shut(struct placer *placer, struct site_id site, bool is_shut);
+/* For explanations alone: the site is closed for failing, or `nodes` of it are (observed as down).
+ */
+void placer_site_quarantine(struct placer *placer, struct site_id site, bool is_whole,
+                            uint32_t nodes);
 /* Free capacity as measured on the site (foreign load seen); the engine never places beyond min(own
  * books, measured). */
 void placer_site_observe(struct placer *placer, struct site_id site, const struct sync_node *nodes,

@@ -10,7 +10,7 @@ static enum place_verdict verdict_of(enum place_filter filter)
     if (filter == FILTER_NONE)
         return PLACE_NOW;
     return filter == FILTER_BUSY || filter == FILTER_QUOTA || filter == FILTER_SITE_STATE ||
-                   filter == FILTER_AVOID || filter == FILTER_WINDOW
+                   filter == FILTER_AVOID || filter == FILTER_WINDOW || filter == FILTER_QUARANTINE
                ? PLACE_LATER
                : PLACE_IMPOSSIBLE;
 }
@@ -66,6 +66,11 @@ static void survey_option(const struct survey *survey, const struct place_option
     } else if (!fits) {
         line->has_score = true;
         survey_busy(survey, option, line);
+        if (!line->has_eta && option->site->quarantined_nodes > 0) {
+            line->filter = FILTER_QUARANTINE;
+            line->available = option->site->quarantined_nodes;
+            line->has_score = false;
+        }
     }
 }
 

@@ -239,6 +239,8 @@ enum place_filter place_filter_contract(const struct place_site *site, const str
 
 enum place_filter place_closed_filter(const struct place_site *site)
 {
+    if (site->is_quarantined)
+        return FILTER_QUARANTINE;
     return site->is_shut ? FILTER_WINDOW : FILTER_SITE_STATE;
 }
 

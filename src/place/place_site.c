@@ -353,6 +353,18 @@ void placer_site_shut(struct placer *placer, struct site_id id, bool is_shut)
     place_site_code(placer, site);
 }
 
+void placer_site_quarantine(struct placer *placer, struct site_id id, bool is_whole, uint32_t nodes)
+{
+    struct place_site *site = place_site_find(placer, id);
+    if (site == NULL)
+        return;
+    site->quarantined_nodes = nodes;
+    if (site->is_quarantined == is_whole)
+        return;
+    site->is_quarantined = is_whole;
+    place_site_code(placer, site);
+}
+
 static uint16_t seen_mask(const struct sync_node *node)
 {
     uint16_t mask = 0;

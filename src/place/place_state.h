@@ -87,9 +87,11 @@ struct place_site {
     struct place_stock stocks[PLACE_STOCKS_MAX];
     uint32_t stock_count;
     bool is_open;
-    bool is_shut;          /* not open because of its owner's windows */
-    bool has_lent_changed; /* what its reserved nodes have free, or for how long */
-    bool is_changed;       /* since its options were asked; then it is in placer->changed */
+    bool is_shut;               /* not open because of its owner's windows */
+    bool is_quarantined;        /* as a whole */
+    uint32_t quarantined_nodes; /* observed as down */
+    bool has_lent_changed;      /* what its reserved nodes have free, or for how long */
+    bool is_changed;            /* since its options were asked; then it is in placer->changed */
     struct place_site *changed_next;
     uint16_t grown[PLACE_GROWN_MAX]; /* nodes that have more free than when all was settled */
     uint32_t grown_count;            /* over PLACE_GROWN_MAX: others may have, too */

@@ -46,6 +46,8 @@ void api_site_attempts(struct request *request);
 void api_site_put(struct request *request);
 void api_site_delete(struct request *request);
 void api_site_drain(struct request *request);
+void api_site_quarantine(struct request *request);
+void api_site_release(struct request *request);
 void api_site_resume(struct request *request);
 void api_site_destroyed(struct request *request);
 void api_regions_list(struct request *request);

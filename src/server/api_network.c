@@ -178,7 +178,8 @@ void api_site_delete(struct request *request)
 static void site_order(struct request *request, enum server_event_kind kind, bool flag,
                        bool needs_reason)
 {
-    static const char *const KEYS[] = {"reason"};
+    static const char *const KEYS[] = {"reason", "node"};
+    size_t key_count = kind == SERVER_SITE_QUARANTINE ? 2 : 1;
     struct server_event event = {.kind = kind};
     struct fault fault = {0};
     struct json_value root;
@@ -188,9 +189,11 @@ static void site_order(struct request *request, enum server_event_kind kind, boo
     if (request->body.len > 0) {
         if (!request_body(request, &JSON_LIMITS_REQUEST, &root))
             return;
-        enum err err = json_object_check_keys(root, KEYS, 1, &fault);
+        enum err err = json_object_check_keys(root, KEYS, key_count, &fault);
         if (err == ERR_OK)
             err = json_opt_string(root, "reason", REASON_MAX, &event.site.reason, &fault);
+        if (err == ERR_OK && key_count > 1)
+            err = json_opt_string(root, "node", NAME_MAX, &event.site.node, &fault);
         if (err != ERR_OK) {
             request_fault(request, &fault);
             return;
@@ -214,6 +217,16 @@ void api_site_drain(struct request *request)
 void api_site_resume(struct request *request)
 {
     site_order(request, SERVER_SITE_DRAIN, false, false);
+}
+
+void api_site_quarantine(struct request *request)
+{
+    site_order(request, SERVER_SITE_QUARANTINE, true, false);
+}
+
+void api_site_release(struct request *request)
+{
+    site_order(request, SERVER_SITE_QUARANTINE, false, false);
 }
 
 void api_site_destroyed(struct request *request)

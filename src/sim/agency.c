@@ -66,6 +66,11 @@ static void release_output(struct world *world, struct site_sim *site,
                             site->index);
         event->generation = site->process.generation;
         break;
+    case AGENT_PROBE:
+        event = world_after(world, 50 * MS, EV_AGENT_PROBED, site->index);
+        event->number = output->probe.number;
+        event->generation = site->process.generation;
+        break;
     case AGENT_READ_USAGE:
         event = world_after(world, MS, EV_AGENT_USAGE, site->index);
         event->number = output->after;
@@ -337,6 +342,15 @@ void agent_names(struct world *world, struct site_sim *site)
         return;
     event.names.is_known = engine_list(world, site, tokens, &event.names.count);
     agent_step(world, site, &event);
+}
+
+/* Nodes of this world are in order again once they are up. */
+void agent_probed(struct world *world, struct site_sim *site, uint64_t number)
+{
+    const struct agent_event event = {.kind = AGENT_PROBED,
+                                      .probed = {.number = number, .is_good = true}};
+    if (site->process.is_up)
+        agent_step(world, site, &event);
 }
 
 void agent_usage_read(struct world *world, struct site_sim *site, uint64_t after)

@@ -26,6 +26,7 @@ static const char *const EVENT_NAMES[EV_KIND_COUNT_] = {
     [EV_AGENT_ENGINE] = "agent.engine",
     [EV_AGENT_USAGE] = "agent.usage",
     [EV_AGENT_NAMES] = "agent.names",
+    [EV_AGENT_PROBED] = "agent.probed",
     [EV_ENGINE_CALL] = "engine.call",
     [EV_LAUNCH_START] = "launch.start",
     [EV_RANK_TIMER] = "rank.timer",
@@ -248,6 +249,9 @@ static void dispatch_agent(struct world *world, struct sim_event *event)
     case EV_AGENT_NAMES:
         agent_names(world, site);
         break;
+    case EV_AGENT_PROBED:
+        agent_probed(world, site, event->number);
+        break;
     default:
         engine_call(world, site, event);
         break;
@@ -274,6 +278,7 @@ static void dispatch(struct world *world, struct sim_event *event)
     case EV_AGENT_ENGINE:
     case EV_AGENT_USAGE:
     case EV_AGENT_NAMES:
+    case EV_AGENT_PROBED:
     case EV_ENGINE_CALL:
         dispatch_agent(world, event);
         break;

@@ -104,6 +104,7 @@ enum event_kind {
     EV_AGENT_ENGINE,
     EV_AGENT_USAGE,
     EV_AGENT_NAMES,
+    EV_AGENT_PROBED,
     EV_ENGINE_CALL,
     EV_LAUNCH_START,
     EV_RANK_TIMER,
@@ -429,6 +430,7 @@ void agent_engine_done(struct world *world, struct site_sim *site, const struct 
 void agent_failed(struct world *world, struct site_sim *site, uint64_t request_seq);
 void agent_capacity(struct world *world, struct site_sim *site);
 void agent_names(struct world *world, struct site_sim *site);
+void agent_probed(struct world *world, struct site_sim *site, uint64_t number);
 void agent_usage_read(struct world *world, struct site_sim *site, uint64_t after);
 void agent_die(struct world *world, struct site_sim *site, bool with_power, bool loses_journal,
                int64_t down);

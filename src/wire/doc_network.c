@@ -25,9 +25,11 @@ static const char *const REGION_KEYS[] = {
 static const char *const LINK_KEYS[] = {
     "a", "b", "rtt_ms", "bandwidth_mbps", "source", "egress_per_gb"};
 static const char *const OPERATOR_KEYS[] = {"name", "title"};
-static const char *const MEMORY_KEYS[] = {"site",        "journal",         "epoch_reported",
-                                          "usage_acked", "former_journals", "certificates",
-                                          "contacted_at"};
+static const char *const MEMORY_KEYS[] = {"site",         "journal",         "epoch_reported",
+                                          "usage_acked",  "former_journals", "certificates",
+                                          "contacted_at", "quarantine"};
+static const char *const QUARANTINE_KEYS[] = {"node",    "failure", "by_operator", "jobs",
+                                              "tenants", "probes",  "since"};
 
 /* A figure whose source begins with the word "example" is one, whether or not the flag says so. */
 static void read_origin(struct value_reader *reader, const char *source, const char *flag,
@@ -243,6 +245,54 @@ static void read_former_journals(struct value_reader *reader, struct site_memory
     out->former_journal_count = (uint32_t)json_count(list);
 }
 
+static void read_quarantines(struct value_reader *reader, struct site_memory *out)
+{
+    struct json_value list;
+    value_opt_array(reader, "quarantine", SITE_QUARANTINES_MAX, &list);
+    struct site_quarantine *room = value_room(reader, json_count(list), sizeof(*room));
+    struct json_iterator it = json_iterate(list);
+    while (reader->err == ERR_OK && json_next(&it)) {
+        struct site_quarantine *at = &room[it.index];
+        struct value_reader inner;
+        struct slice failure = {0};
+        value_begin(&inner, it.value, QUARANTINE_KEYS, COUNT(QUARANTINE_KEYS), reader->arena,
+                    reader->fault);
+        value_opt_string(&inner, "node", NAME_MAX, &at->node);
+        value_opt_string(&inner, "failure", NAME_MAX, &failure);
+        value_opt_bool(&inner, "by_operator", &at->is_manual);
+        value_opt_u32(&inner, "jobs", 0, UINT32_MAX, &at->jobs);
+        value_opt_u32(&inner, "tenants", 0, UINT32_MAX, &at->tenants);
+        value_opt_u32(&inner, "probes", 0, UINT32_MAX, &at->probes);
+        value_opt_wall(&inner, "since", &at->since);
+        if (failure_parse(failure, &at->failure) != ERR_OK)
+            at->failure = FAILURE_NONE;
+        value_fail(reader, inner.err);
+    }
+    out->quarantines = room;
+    out->quarantine_count = (uint32_t)json_count(list);
+}
+
+static void put_quarantines(const struct site_memory *memory, struct json_writer *writer)
+{
+    if (memory->quarantine_count == 0)
+        return;
+    json_key(writer, "quarantine");
+    json_begin_array(writer);
+    for (uint32_t i = 0; i < memory->quarantine_count; i++) {
+        const struct site_quarantine *at = &memory->quarantines[i];
+        json_begin_object(writer);
+        value_put_text(writer, "node", at->node);
+        json_put_text(writer, "failure", failure_name(at->failure));
+        value_put_flag(writer, "by_operator", at->is_manual);
+        json_put_u64(writer, "jobs", at->jobs);
+        json_put_u64(writer, "tenants", at->tenants);
+        json_put_u64(writer, "probes", at->probes);
+        value_put_wall(writer, "since", at->since);
+        json_end_object(writer);
+    }
+    json_end_array(writer);
+}
+
 enum err doc_decode_site_memory(struct json_value value, struct arena *arena,
                                 struct site_memory *out, struct fault *fault)
 {
@@ -257,6 +307,7 @@ enum err doc_decode_site_memory(struct json_value value, struct arena *arena,
     read_former_journals(&reader, &memory);
     value_opt_list(&reader, "certificates", SITE_CERTIFICATES_MAX, NAME_MAX, &memory.certificates);
     value_opt_wall(&reader, "contacted_at", &memory.contacted_at);
+    read_quarantines(&reader, &memory);
     if (reader.err == ERR_OK)
         *out = memory;
     return reader.err;
@@ -279,5 +330,6 @@ void doc_encode_site_memory(const struct site_memory *memory, struct json_writer
     }
     value_put_list(writer, "certificates", &memory->certificates);
     value_put_wall(writer, "contacted_at", memory->contacted_at);
+    put_quarantines(memory, writer);
     json_end_object(writer);
 }

@@ -29,6 +29,8 @@ enum {
     SYNC_ATTEMPTS_MAX = 8192, /* reports in one request; the rest follows in the next */
     SYNC_COMMANDS_MAX = 1024,
     SYNC_LINKS_MAX = 256,
+    SYNC_PROBES_MAX = 32,
+    SYNC_PROBE_WHY_MAX = 200,
     SYNC_COPIED_MAX = 1024,
     SYNC_RECLAIMS_MAX = 256,
     SYNC_SURPLUS_BYTES_MAX = 1 << 16,
@@ -50,6 +52,18 @@ struct sync_link {
     int64_t rtt_us;
     int64_t bandwidth_kbps;
     struct span_ms age;
+};
+
+/* Is that node in order? Asked until it is answered; an agent that does not know the question says
+ * nothing, and the node stays in quarantine. */
+struct sync_probe {
+    uint64_t number; /* of the site; another asking has another one */
+    uint16_t node;
+};
+struct sync_probed {
+    uint64_t number;
+    bool is_good;
+    struct slice why; /* a sentence when it is not */
 };
 
 struct sync_request {
@@ -83,6 +97,8 @@ struct sync_request {
      * it;
      * {}: it says nothing; empty: not told. */
     struct slice surplus;
+    const struct sync_probed *probed;
+    uint32_t probed_count;
 };
 
 enum sync_command_kind { SYNC_START, SYNC_REVOKE };
@@ -116,6 +132,8 @@ struct sync_reply {
     uint32_t renewal_count;
     const struct attempt_token *acked; /* ends that are committed; need not be reported again */
     uint32_t acked_count;
+    const struct sync_probe *probes; /* all that are under way */
+    uint32_t probe_count;
     struct sync_settings {
         struct span_ms poll_hold;
         struct span_ms usage_every;

@@ -69,6 +69,17 @@ static void lists_put(struct json_writer *writer, const struct sync_reply *reply
         }
         json_end_array(writer);
     }
+    if (reply->probe_count != 0) {
+        json_key(writer, "probes");
+        json_begin_array(writer);
+        for (uint32_t i = 0; i < reply->probe_count; i++) {
+            json_begin_object(writer);
+            json_put_u64(writer, "number", reply->probes[i].number);
+            json_put_u64(writer, "node", reply->probes[i].node);
+            json_end_object(writer);
+        }
+        json_end_array(writer);
+    }
     if (reply->acked_count != 0) {
         json_key(writer, "acked");
         json_begin_array(writer);
@@ -114,6 +125,32 @@ static enum err renewal_get(struct json_value value, struct arena *arena, struct
     if (fields.err == ERR_OK)
         *out = renewal;
     return fields.err;
+}
+
+static enum err probe_get(struct json_value value, struct arena *arena, struct sync_probe *out,
+                          struct fault *fault)
+{
+    struct fields fields;
+    struct sync_probe probe = {0};
+    uint32_t node = 0;
+    fields_begin(&fields, value, arena, fault);
+    fields_u64(&fields, "number", &probe.number);
+    fields_u32(&fields, "node", UINT16_MAX, &node);
+    probe.node = (uint16_t)node;
+    if (fields.err == ERR_OK)
+        *out = probe;
+    return fields.err;
+}
+
+static void probes_get(struct fields *fields, struct sync_reply *reply)
+{
+    struct json_value probes = {0};
+    fields_opt_array(fields, "probes", SYNC_PROBES_MAX, &probes);
+    struct sync_probe *room = fields_room(fields, probes, sizeof(*room), &reply->probe_count);
+    struct json_iterator it = json_iterate(probes);
+    while (fields->err == ERR_OK && json_next(&it))
+        fields->err = probe_get(it.value, fields->arena, &room[it.index], fields->fault);
+    reply->probes = room;
 }
 
 static void lists_get(struct fields *fields, struct sync_reply *reply)
@@ -176,6 +213,7 @@ enum err sync_reply_decode(struct slice bytes, struct arena *arena, struct sync_
     fields_opt_bool(&fields, "want_inventory", &reply.want_inventory);
     fields_u64(&fields, "usage_acked", &reply.usage_acked);
     lists_get(&fields, &reply);
+    probes_get(&fields, &reply);
     settings_get(&fields, &reply.settings);
     json_document_destroy(document);
     if (fields.err != ERR_OK)

@@ -273,6 +273,50 @@ static enum err reclaim_get(struct json_value value, struct arena *arena, struct
     return reclaim_check(&reclaim, fault);
 }
 
+/* ---- probes */
+
+static void probed_put(struct json_writer *writer, const struct sync_request *request)
+{
+    if (request->probed_count == 0)
+        return;
+    json_key(writer, "probed");
+    json_begin_array(writer);
+    for (uint32_t i = 0; i < request->probed_count; i++) {
+        json_begin_object(writer);
+        json_put_u64(writer, "number", request->probed[i].number);
+        json_put_bool(writer, "good", request->probed[i].is_good);
+        if (request->probed[i].why.len > 0)
+            json_put_string(writer, "why", request->probed[i].why);
+        json_end_object(writer);
+    }
+    json_end_array(writer);
+}
+
+static enum err probed_get(struct json_value value, struct arena *arena, struct sync_probed *out,
+                           struct fault *fault)
+{
+    struct fields fields;
+    struct sync_probed probed = {0};
+    fields_begin(&fields, value, arena, fault);
+    fields_u64(&fields, "number", &probed.number);
+    fields_opt_bool(&fields, "good", &probed.is_good);
+    fields_opt_string(&fields, "why", SYNC_PROBE_WHY_MAX, &probed.why);
+    if (fields.err == ERR_OK)
+        *out = probed;
+    return fields.err;
+}
+
+static void probed_list_get(struct fields *fields, struct sync_request *request)
+{
+    struct json_value probed = {0};
+    fields_opt_array(fields, "probed", SYNC_PROBES_MAX, &probed);
+    struct sync_probed *room = fields_room(fields, probed, sizeof(*room), &request->probed_count);
+    struct json_iterator it = json_iterate(probed);
+    while (fields->err == ERR_OK && json_next(&it))
+        fields->err = probed_get(it.value, fields->arena, &room[it.index], fields->fault);
+    request->probed = room;
+}
+
 /* ---- the whole */
 
 /* What is told until a request with it was answered. */
@@ -348,6 +392,7 @@ enum err sync_request_encode(const struct sync_request *request, struct buffer *
     if (request->is_draining)
         json_put_bool(&writer, "draining", true);
     lists_put(&writer, request);
+    probed_put(&writer, request);
     news_put(&writer, request);
     json_end_object(&writer);
     return json_writer_finish(&writer);
@@ -442,6 +487,7 @@ enum err sync_request_decode(struct slice bytes, struct arena *arena, struct syn
     fields_opt_bool(&fields, "inventory", &request.is_inventory);
     fields_opt_bool(&fields, "draining", &request.is_draining);
     lists_get(&fields, &request);
+    probed_list_get(&fields, &request);
     news_get(&fields, &request);
     json_document_destroy(document);
     if (fields.err != ERR_OK)

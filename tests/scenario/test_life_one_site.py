@@ -46,6 +46,9 @@ def test_a_failing_program_fails_with_its_exit_code_and_keeps_its_log(net):
     job = net.submit("echo about to fail; exit 7", name="fails")
     view = net.wait_job(job)
     assert (view["state"], view["exit_code"], view["outcome"]) == ("failed", 7, "program_error")
+    assert view["failures"] == {"program_error": 1} and view["attempts"][0]["failure"] == "program_error"
+    assert view["failure"]["blame"] == "program" and view["failure"]["budget"] == 0
+    assert "it has failed: 1 such failures, and 0 are tried again" in view["failure"]["next"]
     assert "about to fail" in net.wait_log(job, "about to fail")
 
 
@@ -265,3 +268,19 @@ def test_a_job_that_only_an_image_can_run_is_refused_at_submit_and_one_with_a_ch
         {"runtime": "cuda", "accelerators": 1, "image": "registry.example/a:b"}, {"runtime": "cpu"}])
     assert net.wait_job(chosen)["state"] == "succeeded", net.about(chosen)
     assert net.job(chosen)["attempts"][-1]["variant"] == 1
+
+
+def test_what_an_operator_puts_into_quarantine_takes_nothing_until_it_is_released(net):
+    for node in ("n0", "n1", "n2"):
+        answer = net.admin.post("/v1/sites/alpha:quarantine", {"node": node, "reason": "dust"})
+        assert answer.status == 200, answer.body
+    assert [row["node"] for row in net.admin.get("/v1/sites/alpha").json()["quarantine"]] == ["n0", "n1", "n2"]
+    assert net.admin.post("/v1/sites/alpha:quarantine", {"node": "n9"}).status == 422
+    job = net.submit("echo ran", name="waits")
+    said = net.wait(lambda: net.admin.get(f"/v1/jobs/{job}/explain").json(), 10, "an explanation")
+    assert [line["filter"] for line in said["sites"]] == ["quarantine"] and said["blocked_by"] == "quarantine"
+    for node in ("n0", "n1", "n2"):
+        assert net.admin.post("/v1/sites/alpha:release", {"node": node}).status == 200
+    assert net.wait_job(job)["state"] == "succeeded"
+    actions = [row["action"] for row in net.admin.get("/v1/audit?limit=1000").json()["items"]]
+    assert actions.count("site.quarantine") >= 3 and actions.count("site.release") >= 3

@@ -392,6 +392,35 @@ static void news_are_told_until_they_are_answered_and_a_challenge_is_no_answer(v
     assert_int_equal(f->request.copied_count, 0);
 }
 
+static void a_node_is_tried_once_and_told_of_until_it_is_no_longer_asked(void **state)
+{
+    struct fixture *f = *state;
+    const struct sync_probe asked[] = {{5, 0}, {6, UINT16_MAX}};
+    struct sync_reply reply = reply_make(f);
+    reply.probes = asked;
+    reply.probe_count = 2; /* the second is of a node that there is not */
+    answer(f, &reply);
+    assert_int_equal(find(f, AGENT_PROBE, 0)->probe.number, 5);
+    assert_null(find(f, AGENT_PROBE, 1));
+    tick(f, 2000);
+    assert_int_equal(f->request.probed_count, 0);
+    reply = reply_make(f);
+    reply.probes = asked;
+    reply.probe_count = 1;
+    answer(f, &reply);
+    assert_null(find(f, AGENT_PROBE, 0));
+    const struct agent_event event = {.kind = AGENT_PROBED,
+                                      .probed = {.number = 5, .why = SLICE_LITERAL("no sandbox")}};
+    step(f, &event);
+    tick(f, 2000);
+    assert_int_equal(f->request.probed_count, 1);
+    assert_true(slice_is(f->request.probed[0].why, "no sandbox"));
+    reply = reply_make(f);
+    answer(f, &reply);
+    tick(f, 2000);
+    assert_int_equal(f->request.probed_count, 0);
+}
+
 static void a_reclaim_that_goes_on_is_told_as_it_stands(void **state)
 {
     struct fixture *f = *state;
@@ -538,6 +567,7 @@ int main(void)
         TEST(a_restored_server_is_given_the_same_records_again),
         TEST(a_silent_server_is_asked_less_and_less_often),
         TEST(news_are_told_until_they_are_answered_and_a_challenge_is_no_answer),
+        TEST(a_node_is_tried_once_and_told_of_until_it_is_no_longer_asked),
         TEST(a_reclaim_that_goes_on_is_told_as_it_stands),
         TEST(what_yields_to_the_owner_ends_as_preempted),
         TEST(what_has_not_begun_yields_by_never),

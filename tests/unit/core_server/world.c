@@ -337,6 +337,8 @@ void sync_now(struct world *world, struct fake_site *site)
                                    .node_count = site->is_slim ? 0 : 2,
                                    .usage = site->usage,
                                    .usage_count = site->usage_count,
+                                   .probed = &site->probed,
+                                   .probed_count = site->has_probed ? 1 : 0,
                                    .copied = site->copied,
                                    .copied_count = site->copied_count,
                                    .reclaims = site->reclaims,

@@ -68,6 +68,8 @@ struct fake_site {
     struct reclaim reclaims[4];
     uint32_t reclaim_count;
     struct node_load loads[2];
+    struct sync_probed probed; /* told while has_probed */
+    bool has_probed;
     struct slice surplus; /* the owner's contract */
     uint64_t handle;      /* of the newest request */
     bool has_reply;       /* to the newest request */

@@ -176,6 +176,26 @@ static void news_read_back_as_they_were(void **state)
     assert_true(back.reclaims[0].is_open);
 }
 
+static void what_probes_found_reads_back(void **state)
+{
+    struct fixture *f = *state;
+    const struct sync_probed probed[] = {{UINT64_MAX, false, SLICE_LITERAL("no disk")},
+                                         {4, true, {0}}};
+    const struct sync_request request = {.protocol = 1,
+                                         .site = SITE,
+                                         .journal = JOURNAL,
+                                         .request_seq = 7,
+                                         .probed = probed,
+                                         .probed_count = 2};
+    struct sync_request back;
+    assert_int_equal(sync_request_encode(&request, &f->bytes), ERR_OK);
+    assert_int_equal(sync_request_decode(buffer_slice(&f->bytes), &f->arena, &back, &f->fault),
+                     ERR_OK);
+    assert_int_equal(back.probed_count, 2);
+    assert_true(back.probed[0].number == UINT64_MAX && !back.probed[0].is_good);
+    assert_true(slice_is(back.probed[0].why, "no disk") && back.probed[1].is_good);
+}
+
 static void a_reply_reads_back_as_it_was(void **state)
 {
     struct fixture *f = *state;
@@ -186,6 +206,7 @@ static void a_reply_reads_back_as_it_was(void **state)
          .order = SLICE_LITERAL("{\"a\":[1,\"x\"]}")},
         {.kind = SYNC_REVOKE, .token = TOKEN, .reason = REVOKE_DRAIN, .grace = {30000}}};
     const struct sync_renewal renewals[] = {{TOKEN, {900000}}};
+    const struct sync_probe probes[] = {{7, 4095}};
     const struct attempt_token acked[] = {TOKEN};
     const struct sync_reply reply = {.protocol = 1,
                                      .db_epoch = 9,
@@ -199,6 +220,8 @@ static void a_reply_reads_back_as_it_was(void **state)
                                      .renewal_count = 1,
                                      .acked = acked,
                                      .acked_count = 1,
+                                     .probes = probes,
+                                     .probe_count = 1,
                                      .settings = {{1}, {2}, {3}, {4}}};
     struct sync_reply back;
     assert_int_equal(sync_reply_encode(&reply, &f->bytes), ERR_OK);
@@ -214,6 +237,8 @@ static void a_reply_reads_back_as_it_was(void **state)
     assert_true(id_is_none(back.commands[1].journal.id));
     assert_int_equal(back.renewals[0].lease.ms, 900000);
     assert_token(&back.acked[0]);
+    assert_true(back.probe_count == 1 && back.probes[0].number == 7);
+    assert_int_equal(back.probes[0].node, 4095);
     assert_memory_equal(&back.settings, &reply.settings, sizeof(back.settings));
 }
 
@@ -376,6 +401,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_request_reads_back_as_it_was, set_up, tear_down),
         cmocka_unit_test_setup_teardown(news_read_back_as_they_were, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_probes_found_reads_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_reply_reads_back_as_it_was, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_order_reads_back_as_it_was, set_up, tear_down),
         cmocka_unit_test_setup_teardown(unknown_members_are_passed_over, set_up, tear_down),
