@@ -347,6 +347,7 @@ static enum err make_host_driver(struct agent *agent, const char *site_name, str
         .read_only_paths = options->read_only_paths,
         .images = site->images,
         .notice = options->surplus.notice,
+        .shared_folders = site->shared_folders,
         .gate_limit = options->settings.gate_limit,
     };
     return host_driver_create(agent->loop, &settings, &DRIVER_EVENTS, agent, fault, &agent->driver);

@@ -76,8 +76,12 @@ int api_problem(struct cli *cli, int status, struct slice body);
 const char *api_target(struct cli *cli, const char *format, ...) LQ_PRINTF(2, 3);
 const char *api_escape(struct cli *cli, const char *text);
 
-/* A placement explanation as a table and its sentence (cmd_jobs.c). */
+/* A placement explanation as a table and its sentence (cmd_submit.c). */
 void explanation_print(struct cli *cli, struct json_value root);
+/* The last failure of a job in a line; nothing where there is none (cmd_submit.c). */
+void failure_print(struct cli *cli, struct json_value failure);
+/* A job's output until its end; exit code by how it ended (cmd_jobs.c). */
+int job_follow(struct cli *cli, const char *id);
 
 /* Members as text for tables; "" when missing. */
 struct slice api_string(struct json_value object, const char *name);

@@ -89,8 +89,9 @@ struct cli {
     struct api_kept *kept; /* of api.h: documents that go with the arena */
     struct cli_config config;
     bool has_config;
-    const void *blame; /* of api.h: whose fields the server's complaints are about; NULL: none */
-    struct loop *loop; /* made when first needed */
+    const char *speaker; /* whose errors these are: "sbatch: error"; NULL: "lq" */
+    const void *blame;   /* of api.h: whose fields the server's complaints are about; NULL: none */
+    struct loop *loop;   /* made when first needed */
     struct http_client *client;
     struct tls_context *tls;
     int argc; /* as given after the command, for commands that parse themselves */

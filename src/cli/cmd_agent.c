@@ -41,6 +41,8 @@ static const struct flag AGENT_FLAGS[] = {
      "another folder of this machine that programs may read; repeat"},
     {"images", 0, FLAG_LIST, "PREFIX",
      "container images that begin so may run here, by podman: registry.example/team/; repeat"},
+    {"shared", 0, FLAG_LIST, "TENANT=FOLDER",
+     "jobs of that tenant (its id) that ask for it may write in this folder, as its owner; repeat"},
     {"moved", 0, FLAG_BOOL, NULL,
      "the folder was moved or copied here, and its former place is gone and runs nothing"},
     {"ready-fd", 0, FLAG_NUMBER, "FD", "write \"ready SITE_ID\" to this descriptor"},
@@ -52,6 +54,7 @@ struct agent_texts {
     struct site_ask asks[SITE_ASKS_MAX];
     struct slice read_only[CLI_LIST_MAX];
     struct slice images[CLI_LIST_MAX];
+    struct slice shared[CLI_LIST_MAX];
     struct slurm_config slurm;
 };
 
@@ -129,6 +132,10 @@ static int agent_nodes(struct cli *cli, struct agent_texts *texts, struct site *
     for (uint32_t i = 0; i < images->list_count; i++)
         texts->images[i] = slice_of(images->list[i]);
     site->images = (struct text_list){texts->images, images->list_count};
+    const struct flag_value *shared = cli_flag(cli, "shared");
+    for (uint32_t i = 0; i < shared->list_count; i++)
+        texts->shared[i] = slice_of(shared->list[i]);
+    site->shared_folders = (struct text_list){texts->shared, shared->list_count};
     site->nodes = texts->nodes;
     site->node_count = nodes->list_count;
     site->asks = texts->asks;

@@ -7,6 +7,7 @@
 
 #include "cli/api.h"
 #include "cli/commands.h"
+#include "cli/shim.h"
 #include "http/client.h"
 #include "port/loop.h"
 
@@ -105,6 +106,13 @@ int main(int argc, char **argv)
 {
     struct cli cli;
     int used, code;
+    const struct shim_command *shim = argc > 0 ? shim_find(argv[0]) : NULL;
+    if (shim != NULL) {
+        cli_init(&cli);
+        code = output_end(&cli, shim_main(&cli, shim, argc, argv));
+        cli_deinit(&cli);
+        return code;
+    }
     if (argc < 2 || strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
         strcmp(argv[1], "-h") == 0) {
         const struct command *about = argc > 2 ? command_find(argc - 2, argv + 2, &used) : NULL;

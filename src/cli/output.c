@@ -12,9 +12,8 @@
 int cli_fail(const struct cli *cli, int exit_code, const char *format, ...)
 {
     va_list args;
-    (void)cli;
     (void)fflush(stdout);
-    fputs("lq: ", stderr);
+    fprintf(stderr, "%s: ", cli->speaker == NULL ? "lq" : cli->speaker);
     va_start(args, format);
     vfprintf(stderr, format, args);
     va_end(args);

@@ -38,6 +38,22 @@ static void quarantine_sentence(unsigned long long nodes, struct buffer *out)
                       nodes);
 }
 
+/* What the job brings, or finds there. */
+static void content_sentence(const struct place_site_line *line, struct buffer *out)
+{
+    if (line->filter == FILTER_RESTORE)
+        buffer_printf(out, "the job's checkpoint cannot be restored there (%.*s)",
+                      SLICE_ARG(line->detail));
+    else if (line->filter == FILTER_IMAGE)
+        buffer_printf(out, "it does not run the container image %.*s", SLICE_ARG(line->detail));
+    else if (line->filter == FILTER_SHARED)
+        buffer_printf(out, "its operator does not share the folder %.*s with the job's tenant",
+                      SLICE_ARG(line->detail));
+    else
+        buffer_printf(out, "dataset %.*s may not be read in its jurisdiction",
+                      SLICE_ARG(line->detail));
+}
+
 void place_line_sentence(const struct place_site_line *line, struct buffer *out)
 {
     unsigned long long wanted = line->wanted, available = line->available;
@@ -88,15 +104,10 @@ void place_line_sentence(const struct place_site_line *line, struct buffer *out)
         quarantine_sentence(available, out);
         return;
     case FILTER_RESTORE:
-        buffer_printf(out, "the job's checkpoint cannot be restored there (%.*s)",
-                      SLICE_ARG(line->detail));
-        return;
     case FILTER_IMAGE:
-        buffer_printf(out, "it does not run the container image %.*s", SLICE_ARG(line->detail));
-        return;
+    case FILTER_SHARED:
     case FILTER_DATA:
-        buffer_printf(out, "dataset %.*s may not be read in its jurisdiction",
-                      SLICE_ARG(line->detail));
+        content_sentence(line, out);
         return;
     case FILTER_WINDOW:
     case FILTER_EXCLUDED:

@@ -98,6 +98,7 @@ static void take_spec(struct block *block, const struct job_spec *spec, struct j
     out->datasets = take_list(block, spec->datasets);
     out->inputs = take_inputs(block, spec);
     out->outputs = take_list(block, spec->outputs);
+    out->shared_folders = take_list(block, spec->shared_folders);
     out->checkpoint.dir = take_slice(block, spec->checkpoint.dir);
     out->placement.regions = take_list(block, spec->placement.regions);
     out->placement.sites = take_list(block, spec->placement.sites);

@@ -196,6 +196,13 @@ static void site_write(const struct server_site *site, struct now now, struct js
     put_capacity(writer, "mem_bytes", site->mem_bytes, site->mem_bytes_seen, held.mem_bytes);
     quarantine_write(site, writer);
     put_capacity(writer, "accelerators", site->devices, site->devices_seen, held.devices);
+    if (value->shared_folders.count > 0) {
+        json_key(writer, "shared_folders");
+        json_begin_array(writer);
+        for (uint32_t i = 0; i < value->shared_folders.count; i++)
+            json_string(writer, value->shared_folders.items[i]);
+        json_end_array(writer);
+    }
     json_end_object(writer);
 }
 

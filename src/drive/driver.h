@@ -139,6 +139,8 @@ struct host_settings {
     int notice;                /* signal for programs whose job names none; 0: TERM */
     bool has_host_network;     /* the operator's word: programs share the host's network */
     struct text_list read_only_paths; /* further host folders that programs see, read-only */
+    struct text_list shared_folders;  /* as in struct site: programs of that tenant's jobs that ask
+                                         for one write there; empty: none */
     struct text_list images;          /* container images that begin so are run; empty: none */
     /* 0: the defaults of HOST_…; the gate's limit is the server's word at each submit's time */
     struct span_ms gate_limit, ask_every, renew_every, report_every, report_limit, kill_time;

@@ -487,6 +487,15 @@ static enum err copy_nodes(struct host *host, const struct host_settings *settin
     return ERR_OK;
 }
 
+static bool copy_list(struct host *host, struct text_list *list)
+{
+    struct slice *items = arena_array(&host->arena, list->count + 1, sizeof(*items));
+    for (uint32_t i = 0; items != NULL && i < list->count; i++)
+        items[i] = arena_copy(&host->arena, list->items[i]);
+    list->items = items;
+    return items != NULL;
+}
+
 static enum err copy_settings(struct host *host, const struct host_settings *settings,
                               struct fault *fault)
 {
@@ -497,26 +506,20 @@ static enum err copy_settings(struct host *host, const struct host_settings *set
         settings->node_count > SITE_NODES_MAX || host->argv_count == 0 ||
         host->argv_count > SUPERVISE_ARGS_MAX ||
         settings->read_only_paths.count > SUPERVISE_READ_ONLY_MAX ||
-        settings->images.count > SITE_IMAGES_MAX)
+        settings->images.count > SITE_IMAGES_MAX ||
+        settings->shared_folders.count > SITE_SHARES_MAX)
         return fault_set(fault, ERR_INVALID, NULL,
                          "a host driver needs an absolute state folder, 1 to %d nodes and the "
                          "supervisor's command",
                          SITE_NODES_MAX);
     const char **argv = arena_array(&host->arena, host->argv_count + 1, sizeof(*argv));
-    struct slice *paths =
-        arena_array(&host->arena, settings->read_only_paths.count + 1, sizeof(*paths));
-    struct slice *images = arena_array(&host->arena, settings->images.count + 1, sizeof(*images));
-    if (argv == NULL || paths == NULL || images == NULL)
+    if (argv == NULL || !copy_list(host, &host->settings.read_only_paths) ||
+        !copy_list(host, &host->settings.images) ||
+        !copy_list(host, &host->settings.shared_folders))
         return ERR_NO_MEMORY;
-    for (uint32_t i = 0; i < settings->images.count; i++)
-        images[i] = arena_copy(&host->arena, settings->images.items[i]);
-    host->settings.images.items = images;
     for (uint32_t i = 0; i < host->argv_count; i++)
         argv[i] = arena_text(&host->arena, slice_of(settings->supervise_argv[i]));
-    for (uint32_t i = 0; i < settings->read_only_paths.count; i++)
-        paths[i] = arena_copy(&host->arena, settings->read_only_paths.items[i]);
     host->settings.supervise_argv = argv;
-    host->settings.read_only_paths.items = paths;
     host->settings.state_dir = arena_text(&host->arena, slice_of(settings->state_dir));
     host->settings.site_name = arena_text(&host->arena, slice_of(settings->site_name));
     host->gate_limit = settings->gate_limit.ms > 0 ? settings->gate_limit : HOST_GATE_LIMIT;

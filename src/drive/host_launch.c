@@ -21,7 +21,38 @@ struct host_launch {
     struct host *host;
     struct text_list devices;
     enum supervise_network network;
+    uint32_t shared_uid, shared_gid; /* whose the job's shared folders are */
 };
+
+/* The program works in a shared folder as the folder's owner: what it writes is theirs, and it may
+ * do there what they may. Never as root. */
+static enum err check_shared(struct host_launch *launch)
+{
+    const struct site allowed = {.shared_folders = launch->host->settings.shared_folders};
+    const struct text_list *shared = &launch->base.spec.shared_folders;
+    char path[HOST_PATH_MAX];
+    for (uint32_t i = 0; i < shared->count; i++) {
+        struct stat info;
+        struct slice folder = shared->items[i];
+        if (!site_shares_folder(&allowed, launch->base.order.tenant, folder))
+            return launch_refuse(&launch->base, OUTCOME_REFUSED,
+                                 "the operator does not share the job's folder with its tenant");
+        (void)snprintf(path, sizeof(path), "%.*s", SLICE_ARG(folder));
+        if (lstat(path, &info) != 0 || !S_ISDIR(info.st_mode))
+            return launch_refuse(&launch->base, OUTCOME_BAD_ENVIRONMENT,
+                                 "the shared folder is not there, or is no folder");
+        if (launch->host->is_root && info.st_uid == 0)
+            return launch_refuse(&launch->base, OUTCOME_BAD_ENVIRONMENT,
+                                 "the shared folder belongs to root, and nothing runs as root; "
+                                 "give it to the account that work in it runs as");
+        if (i > 0 && launch->shared_uid != info.st_uid)
+            return launch_refuse(&launch->base, OUTCOME_REFUSED,
+                                 "the job's shared folders belong to different accounts");
+        launch->shared_uid = info.st_uid;
+        launch->shared_gid = info.st_gid;
+    }
+    return ERR_OK;
+}
 
 static enum err check_host(struct host_launch *launch)
 {
@@ -39,7 +70,8 @@ static enum err check_host(struct host_launch *launch)
             return launch_refuse(&launch->base, OUTCOME_REFUSED,
                                  "the operator does not allow the job's container image here");
     }
-    return launch_check_places(&launch->base);
+    enum err code = check_shared(launch);
+    return code == ERR_OK ? launch_check_places(&launch->base) : code;
 }
 
 /* ---- the gang's addresses */
@@ -115,6 +147,11 @@ static enum err fill_sandbox(const struct host_launch *launch, uint32_t rank,
         doc->root = slice_of(launch->call->image.root);
     doc->has_setup = launch->base.variant->setup.len != 0;
     doc->devices = launch->devices;
+    doc->shared = launch->base.spec.shared_folders;
+    if (host->is_root && doc->shared.count > 0) {
+        doc->uid = launch->shared_uid;
+        doc->gid = launch->shared_gid;
+    }
     return device_folders_add(launch->base.variant->runtime, settings->read_only_paths,
                               &launch->call->arena, &doc->read_only);
 }

@@ -95,6 +95,7 @@ enum err supervise_doc_encode(const struct supervise_doc *doc, struct buffer *ou
                   doc->has_engine_devices ? runtime_name(doc->runtime) : "");
     put_list(&writer, "devices", &doc->devices);
     put_list(&writer, "read_only", &doc->read_only);
+    put_list(&writer, "shared", &doc->shared);
     json_put_string(&writer, "root", doc->root.data != NULL ? doc->root : slice_of(""));
     json_key(&writer, "envs");
     json_begin_array(&writer);
@@ -276,6 +277,9 @@ static enum err get_sandbox(struct json_value root, struct arena *arena, struct 
     if (code == ERR_OK)
         code = get_list(root, "read_only", SUPERVISE_READ_ONLY_MAX, SUPERVISE_PATH_MAX, arena,
                         &doc->read_only, fault);
+    if (code == ERR_OK && !json_is_missing(json_object_get(root, "shared"))) /* an older agent's */
+        code = get_list(root, "shared", JOB_SHARED_FOLDERS_MAX, SUPERVISE_PATH_MAX, arena,
+                        &doc->shared, fault);
     return code;
 }
 

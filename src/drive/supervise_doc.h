@@ -54,6 +54,7 @@ struct supervise_doc {
                                    which ones, and which files they have */
     enum runtime runtime;       /* of the devices */
     struct text_list read_only; /* further host paths */
+    struct text_list shared;    /* host folders that the program may write in */
     struct slice root;          /* folder that is the sandbox's root; empty: the host's /usr, ... */
     const struct text_pair *envs;
     uint32_t env_count;

@@ -88,6 +88,7 @@ enum {
     JOB_ACCELERATORS_MAX = 16, /* per node */
     JOB_IMAGE_MAX = 512,
     JOB_WORKDIR_MAX = 1024,
+    JOB_SHARED_FOLDERS_MAX = 8,
     JOB_ENV_NAME_MAX = 256,
 };
 
@@ -174,7 +175,9 @@ struct job_spec {
     struct text_list datasets;      /* names; each is put at JOB_DATASETS_DIR/<name> */
     const struct job_input *inputs; /* mounts and datasets, resolved; the server's to set */
     uint32_t input_count;
-    struct text_list outputs; /* paths inside the work folder, kept when the job ends */
+    struct text_list outputs;        /* paths inside the work folder, kept when the job ends */
+    struct text_list shared_folders; /* absolute paths that the site's operator shares with the
+                                        tenant's jobs; at the same place inside, writable */
     struct job_checkpoint checkpoint;
     struct job_placement placement;
     enum priority_class priority;

@@ -325,6 +325,11 @@ static enum err check_files(const struct job_spec *spec, struct fault *fault)
     for (uint32_t i = 0; i < spec->outputs.count; i++)
         if ((err = path_check(spec->outputs.items[i], NULL, fault)) != ERR_OK)
             return at_index(fault, "outputs", i, err);
+    if (spec->shared_folders.count > JOB_SHARED_FOLDERS_MAX)
+        return fault_set(fault, ERR_LIMIT, "shared_folders", "at most %d", JOB_SHARED_FOLDERS_MAX);
+    for (uint32_t i = 0; i < spec->shared_folders.count; i++)
+        if ((err = shared_folder_check(spec->shared_folders.items[i], NULL, fault)) != ERR_OK)
+            return at_index(fault, "shared_folders", i, err);
     return ERR_OK;
 }
 

@@ -118,6 +118,31 @@ enum err path_check(struct slice path, const char *field, struct fault *fault)
     return path_part_check(rest, field, fault);
 }
 
+enum err shared_folder_check(struct slice path, const char *field, struct fault *fault)
+{
+    static const char *const SYSTEM[] = {"proc", "sys",   "dev",   "etc",    "usr",  "bin", "sbin",
+                                         "lib",  "lib32", "lib64", "libx32", "boot", "lq",  "job"};
+    static const char *const WHOLE[] = {"tmp", "var", "run", "var/tmp"};
+    struct slice inner, first, rest;
+    if (path.len < 2 || path.data[0] != '/')
+        return fault_set(fault, ERR_INVALID, field, "must be an absolute path, such as /data/team");
+    inner = slice_make(path.data + 1, path.len - 1);
+    enum err err = path_check(inner, field, fault);
+    if (err != ERR_OK)
+        return err;
+    if (!slice_cut(inner, '/', &first, &rest))
+        first = inner;
+    for (size_t i = 0; i < sizeof(SYSTEM) / sizeof(SYSTEM[0]); i++)
+        if (slice_is(first, SYSTEM[i]))
+            return fault_set(fault, ERR_INVALID, field, "nothing below /%s can be shared",
+                             SYSTEM[i]);
+    for (size_t i = 0; i < sizeof(WHOLE) / sizeof(WHOLE[0]); i++)
+        if (slice_is(inner, WHOLE[i]))
+            return fault_set(fault, ERR_INVALID, field, "/%s as a whole cannot be shared",
+                             WHOLE[i]);
+    return ERR_OK;
+}
+
 enum err jurisdiction_check(struct slice code, const char *field, struct fault *fault)
 {
     if (code.len == 0 || code.len > 32)

@@ -26,6 +26,9 @@ enum err text_line_check(struct slice text, size_t len_max, const char *field,
 /* A path inside a folder: relative, not empty, no NUL, control character, "." or ".." or empty
  * part, no backslash; at most PATH_MAX_BYTES. */
 enum err path_check(struct slice path, const char *field, struct fault *fault) LQ_CHECKED;
+/* An absolute path, plain as above, that is none of the folders that make up a system ("/etc/x",
+ * "/usr") nor one that every sandbox has for itself ("/tmp", "/job"). */
+enum err shared_folder_check(struct slice path, const char *field, struct fault *fault) LQ_CHECKED;
 /* Country or area code of a jurisdiction: 1 to 32 of A-Z a-z 0-9 and '-', e.g. "CN", "EU". */
 enum err jurisdiction_check(struct slice code, const char *field, struct fault *fault) LQ_CHECKED;
 /* The candidate that is fewest edits away (case-blind), at most a third of the name's length (at

@@ -160,6 +160,42 @@ bool site_allows_image(const struct site *site, struct slice image)
     return false;
 }
 
+static bool share_parse(struct slice text, struct id *out_tenant, struct slice *out_path)
+{
+    struct slice tenant;
+    return slice_cut(text, '=', &tenant, out_path) && id_parse(tenant, "ten", out_tenant) == ERR_OK;
+}
+
+bool site_shares_folder(const struct site *site, struct tenant_id tenant, struct slice path)
+{
+    for (uint32_t i = 0; i < site->shared_folders.count; i++) {
+        struct id granted;
+        struct slice folder;
+        if (share_parse(site->shared_folders.items[i], &granted, &folder) &&
+            id_is_equal(granted, tenant.id) && slice_is_equal(folder, path))
+            return true;
+    }
+    return false;
+}
+
+static enum err check_shares(const struct site *site, struct fault *fault)
+{
+    if (site->shared_folders.count > SITE_SHARES_MAX)
+        return fault_set(fault, ERR_LIMIT, "shared_folders", "at most %d", SITE_SHARES_MAX);
+    for (uint32_t i = 0; i < site->shared_folders.count; i++) {
+        struct slice text = site->shared_folders.items[i], path;
+        struct id tenant;
+        if (!share_parse(text, &tenant, &path))
+            return fault_set(fault, ERR_INVALID, "shared_folders",
+                             "\"%.*s\" must be TENANT=/FOLDER, the tenant by its id (ten_...)",
+                             SLICE_ARG(text));
+        enum err err = shared_folder_check(path, "shared_folders", fault);
+        if (err != ERR_OK)
+            return err;
+    }
+    return ERR_OK;
+}
+
 /* An empty prefix would be every image. */
 static enum err check_images(const struct site *site, struct fault *fault)
 {
@@ -191,7 +227,8 @@ enum err site_check(const struct site *site, struct fault *fault)
     if (site->jurisdiction.len > 0 &&
         (err = jurisdiction_check(site->jurisdiction, "jurisdiction", fault)) != ERR_OK)
         return err;
-    if ((err = check_asks(site, fault)) != ERR_OK || (err = check_images(site, fault)) != ERR_OK)
+    if ((err = check_asks(site, fault)) != ERR_OK || (err = check_images(site, fault)) != ERR_OK ||
+        (err = check_shares(site, fault)) != ERR_OK)
         return err;
     return check_nodes(site, fault);
 }

@@ -89,15 +89,19 @@ struct site {
     struct maybe_money ask_per_cpu_hour; /* one core, one hour */
     bool ask_includes_energy;
     struct origin ask_origin;
-    struct text_list images; /* container images that begin so may run there; empty: none */
-    struct surplus surplus;  /* its owner's contract, as its agent last told it */
+    struct text_list images;         /* container images that begin so may run there; empty: none */
+    struct text_list shared_folders; /* "TENANT_ID=/absolute/path": what its operator lets that
+                                        tenant's jobs write in; empty: nothing */
+    struct surplus surplus;          /* its owner's contract, as its agent last told it */
     const struct site_node *nodes;
     uint32_t node_count;
 };
-enum { SITE_IMAGES_MAX = 32 };
+enum { SITE_IMAGES_MAX = 32, SITE_SHARES_MAX = 64, SITE_SHARE_TEXT_MAX = 1100 };
 
 /* May that container image run at the site? */
 bool site_allows_image(const struct site *site, struct slice image);
+/* Is the folder, by exactly that path, shared with jobs of the tenant there? */
+bool site_shares_folder(const struct site *site, struct tenant_id tenant, struct slice path);
 
 /* Nodes of one site that are alike but for the name, in the site's order. */
 struct pool {

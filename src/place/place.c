@@ -24,6 +24,7 @@ static const char *const FILTER_NAMES[FILTER_COUNT_] = {
     [FILTER_AVOID] = "avoid",
     [FILTER_RESTORE] = "restore",
     [FILTER_IMAGE] = "image",
+    [FILTER_SHARED] = "shared",
     [FILTER_DATA] = "data",
     [FILTER_EXCLUDED] = "excluded",
     [FILTER_FLOOR] = "floor",

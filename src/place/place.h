@@ -40,6 +40,7 @@ enum place_filter {
     FILTER_RESTORE,  /* the checkpoint cannot be restored there (runtime, world size, jurisdiction)
                       */
     FILTER_IMAGE,    /* the variant names a container image, which the site does not run */
+    FILTER_SHARED,   /* the job works in a folder that the site does not share with its tenant */
     FILTER_DATA,     /* a dataset of the job may not be read in its jurisdiction */
     FILTER_EXCLUDED, /* its owner does not lend to the tenant, or to the class */
     FILTER_FLOOR,    /* its ask is below its owner's floor */

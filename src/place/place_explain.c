@@ -415,6 +415,11 @@ enum err placer_check(struct placer *placer, const struct place_job *job, struct
                          "no site runs the container image \"%.*s\" (sites name what they run: lq "
                          "agent --images); leave `image` out, or add a variant without one",
                          SLICE_ARG(closest.detail));
+    if (closest.filter == FILTER_SHARED)
+        return fault_set(fault, ERR_INVALID, "shared_folders",
+                         "no site shares the folder \"%.*s\" with the job's tenant (operators say "
+                         "what they share: lq agent --shared)",
+                         SLICE_ARG(closest.detail));
     return fault_set(fault, ERR_INVALID, "resources",
                      "no site could ever run this job: nearest is %.*s, removed by \"%s\" "
                      "(%.*s%swanted %llu, has %llu); "

@@ -158,6 +158,15 @@ static enum place_filter filter_inputs(const struct place_site *site, const stru
     return FILTER_NONE;
 }
 
+static enum place_filter filter_shared(const struct place_site *site, const struct place_job *job,
+                                       struct place_site_line *line)
+{
+    for (uint32_t i = 0; i < job->spec->shared_folders.count; i++)
+        if (!site_shares_folder(&site->site, job->tenant, job->spec->shared_folders.items[i]))
+            return removed(line, FILTER_SHARED, job->spec->shared_folders.items[i], 0, 0);
+    return FILTER_NONE;
+}
+
 static enum place_filter filter_restore(const struct place_site *site, const struct place_job *job,
                                         const struct job_variant *variant,
                                         struct place_site_line *line)
@@ -213,6 +222,8 @@ enum place_filter place_filter_static(struct placer *placer, const struct place_
     if (filter == FILTER_NONE && variant->image.len > 0 &&
         !site_allows_image(&site->site, variant->image))
         filter = removed(line, FILTER_IMAGE, variant->image, 0, 0);
+    if (filter == FILTER_NONE)
+        filter = filter_shared(site, job, line);
     return filter;
 }
 

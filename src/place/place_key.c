@@ -70,6 +70,9 @@ void shape_key_write(struct buffer *key, const struct place_job *job)
         buffer_append_bytes(key, &job->workload, sizeof(job->workload));
     key_placement(key, &spec->placement);
     key_inputs(key, spec);
+    key_list(key, &spec->shared_folders);
+    if (spec->shared_folders.count > 0) /* what is shared is shared with one tenant */
+        buffer_append_bytes(key, &job->tenant, sizeof(job->tenant));
     key_u64(key, job->has_restore);
     if (job->has_restore)
         key_restore(key, job);
@@ -132,7 +135,8 @@ enum err shape_job_copy(struct place_shape *shape, const struct place_job *job)
                               .mem_bytes = from->mem_bytes,
                               .variants = variants,
                               .variant_count = from->variant_count,
-                              .placement = from->placement};
+                              .placement = from->placement,
+                              .shared_folders = from->shared_folders};
     for (uint32_t v = 0; v < from->variant_count; v++)
         variants[v] =
             (struct job_variant){.runtime = from->variants[v].runtime,
@@ -147,7 +151,8 @@ enum err shape_job_copy(struct place_shape *shape, const struct place_job *job)
                    list_copy(arena, &spec->placement.regions) &&
                    list_copy(arena, &spec->placement.sites) &&
                    list_copy(arena, &spec->placement.avoid_sites) &&
-                   list_copy(arena, &spec->placement.jurisdictions)
+                   list_copy(arena, &spec->placement.jurisdictions) &&
+                   list_copy(arena, &spec->shared_folders)
                ? ERR_OK
                : ERR_NO_MEMORY;
 }

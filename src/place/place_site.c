@@ -208,6 +208,15 @@ static enum err nodes_copy(struct placer *placer, const struct site *site, struc
     return err;
 }
 
+static bool list_copy(struct arena *arena, struct text_list *list)
+{
+    struct slice *items = arena_array(arena, list->count + 1, sizeof(*items));
+    for (uint32_t i = 0; items != NULL && i < list->count; i++)
+        items[i] = arena_copy(arena, list->items[i]);
+    list->items = items;
+    return items != NULL;
+}
+
 static enum err site_copy(struct placer *placer, const struct site *site, struct place_site *out)
 {
     arena_init(&out->arena, PLACE_COPY_BYTES_MAX);
@@ -224,12 +233,9 @@ static enum err site_copy(struct placer *placer, const struct site *site, struct
         asks[i] = (struct site_ask){arena_copy(&out->arena, site->asks[i].accelerator),
                                     site->asks[i].per_hour};
     out->site.asks = asks;
-    struct slice *images = arena_array(&out->arena, site->images.count + 1, sizeof(*images));
-    if (images == NULL)
+    if (!list_copy(&out->arena, &out->site.images) ||
+        !list_copy(&out->arena, &out->site.shared_folders))
         return ERR_NO_MEMORY;
-    for (uint32_t i = 0; i < site->images.count; i++)
-        images[i] = arena_copy(&out->arena, site->images.items[i]);
-    out->site.images.items = images;
     /* Of the contract only the floors are placement's own. */
     out->site.surplus = (struct surplus){.floor_cpu = site->surplus.floor_cpu,
                                          .floor_accelerator = site->surplus.floor_accelerator};

@@ -59,6 +59,8 @@ static const char *find_stage(const struct supervise_doc *doc)
         bool is_free = lstat(places[i], &info) == 0 && S_ISDIR(info.st_mode);
         for (uint32_t p = 0; is_free && p < doc->read_only.count; p++)
             is_free = !slice_has_prefix(doc->read_only.items[p], slice_of(places[i]));
+        for (uint32_t p = 0; is_free && p < doc->shared.count; p++)
+            is_free = !slice_has_prefix(doc->shared.items[p], slice_of(places[i]));
         if (is_free)
             return places[i];
     }

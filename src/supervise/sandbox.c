@@ -195,6 +195,11 @@ static void folders(const struct supervise_doc *doc, const struct sandbox_places
     args3(out, "--bind", places->work, "/job");
     args3(out, "--bind", places->scratch, "/tmp");
     args3(out, "--ro-bind", places->script, "/lq");
+    for (uint32_t i = 0; i < doc->shared.count; i++) {
+        arg(out, "--bind");
+        arg_slice(out, doc->shared.items[i]);
+        arg_slice(out, doc->shared.items[i]);
+    }
     /* A lock that lives as long as process 1 inside: the driver sees by it whether anything may
      * still run. */
     arg(out, "--lock-file");

@@ -25,6 +25,7 @@ static const char *const SITE_KEYS[] = {
     "ask_is_example",
     "ask_includes_energy",
     "images",
+    "shared_folders",
     "surplus",
 };
 static const char *const NODE_KEYS[] = {"name",    "cpus",         "memory", "scratch",
@@ -248,6 +249,8 @@ enum err doc_read_site(struct json_value value, const struct doc_terms *terms, s
     value_opt_string(&reader, "jurisdiction", NAME_MAX, &site.jurisdiction);
     read_asks(&reader, terms, &site);
     value_opt_list(&reader, "images", SITE_IMAGES_MAX, JOB_IMAGE_MAX, &site.images);
+    value_opt_list(&reader, "shared_folders", SITE_SHARES_MAX, SITE_SHARE_TEXT_MAX,
+                   &site.shared_folders);
     read_nodes(&reader, terms, &site);
     read_surplus(&reader, &site.surplus);
     site.tier = (enum site_tier)tier;
@@ -329,6 +332,7 @@ void doc_encode_site(const struct site *site, struct json_writer *writer)
     value_put_text(writer, "jurisdiction", site->jurisdiction);
     put_asks(site, writer);
     value_put_list(writer, "images", &site->images);
+    value_put_list(writer, "shared_folders", &site->shared_folders);
     put_surplus(&site->surplus, writer);
     json_key(writer, "nodes");
     json_begin_array(writer);

@@ -26,10 +26,11 @@ struct decoder {
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static const char *const SPEC_KEYS[] = {
-    "name",     "resources",   "num_nodes", "run",      "envs",       "variants",
-    "setup",    "image",       "workdir",   "array",    "checkpoint", "outputs",
-    "datasets", "file_mounts", "placement", "priority", "contact",    "time_limit",
-    "expected", "deadline",    "budget",    "retries",  "retry",      "inputs",
+    "name",       "resources", "num_nodes",  "run",         "envs",
+    "variants",   "setup",     "image",      "workdir",     "array",
+    "checkpoint", "outputs",   "datasets",   "file_mounts", "placement",
+    "priority",   "contact",   "time_limit", "expected",    "deadline",
+    "budget",     "retries",   "retry",      "inputs",      "shared_folders",
 };
 static const char *const INPUT_KEYS[] = {"path",       "artifact",     "dataset",
                                          "size_bytes", "jurisdiction", "homes"};
@@ -463,6 +464,8 @@ static void decode_files(const struct decoder *decoder, struct value_reader *rea
     value_opt_string(reader, "workdir", JOB_WORKDIR_MAX, &out->workdir);
     value_opt_list(reader, "outputs", JOB_PLACES_MAX, PATH_MAX_BYTES, &out->outputs);
     value_opt_list(reader, "datasets", JOB_DATASETS_MAX, NAME_MAX, &out->datasets);
+    value_opt_list(reader, "shared_folders", JOB_SHARED_FOLDERS_MAX, PATH_MAX_BYTES,
+                   &out->shared_folders);
     if (!json_is_missing(mounts) && reader->err == ERR_OK)
         reader->err =
             decode_pairs(decoder, mounts, JOB_MOUNTS_MAX, NAME_MAX, &pairs, &out->mount_count);

@@ -178,6 +178,7 @@ void spec_encode(const struct job_spec *spec, struct json_writer *writer)
     value_put_list(writer, "datasets", &spec->datasets);
     encode_inputs(spec, writer);
     value_put_list(writer, "outputs", &spec->outputs);
+    value_put_list(writer, "shared_folders", &spec->shared_folders);
     encode_checkpoint(spec, writer);
     encode_placement(&spec->placement, writer);
     encode_terms(spec, writer);
@@ -267,6 +268,7 @@ bool spec_is_equal(const struct job_spec *a, const struct job_spec *b)
            is_same_pairs(a->mounts, a->mount_count, b->mounts, b->mount_count) &&
            is_same_list(&a->datasets, &b->datasets) && is_same_inputs(a, b) &&
            is_same_list(&a->outputs, &b->outputs) &&
+           is_same_list(&a->shared_folders, &b->shared_folders) &&
            is_same_checkpoint(&a->checkpoint, &b->checkpoint) &&
            is_same_placement(&a->placement, &b->placement) && a->priority == b->priority &&
            a->contact == b->contact && a->lease.ms == b->lease.ms &&
