@@ -7,6 +7,7 @@
 #include "cli/chart.h"
 #include "cli/commands.h"
 #include "model/utilisation.h"
+#include "model/words.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -18,6 +19,7 @@ static const struct flag FLAGS[] = {
     {"from", 0, FLAG_TEXT, "TIME", "a day, a time, or how long ago; default 24h"},
     {"to", 0, FLAG_TEXT, "TIME", "until then; default now"},
     {"nodes", 0, FLAG_BOOL, NULL, "single nodes, of the last day"},
+    {"by", 'b', FLAG_TEXT, "WHAT", "pool, site, operator or region; default pool"},
     {"points", 0, FLAG_NUMBER, "N", "steps in time; default: as wide as the chart"},
     {"threshold", 0, FLAG_NUMBER, "PCT", "name what is used less than this; default 30"},
     {"csv", 0, FLAG_BOOL, NULL, "a line for each pool and step, exact integrals"},
@@ -194,6 +196,92 @@ static void table_show(struct cli *cli, struct json_value *items, size_t count, 
     table_print(table);
 }
 
+/* ---- by site, operator or region */
+
+enum by { BY_POOL, BY_SITE, BY_OPERATOR, BY_REGION, BY_COUNT_ };
+static const char *const BY_WORDS[BY_COUNT_] = {"pool", "site", "operator", "region"};
+
+struct group {
+    struct slice name;
+    bool is_devices;
+    struct util_sums sums;
+};
+
+static void sums_read(struct json_value object, struct util_sums *out)
+{
+    *out = (struct util_sums){
+        .observed_ms = api_u64(object, "observed_ms"),
+        .core_us = api_u64(object, "core_us"),
+        .owner_core_us = api_u64(object, "owner_core_us"),
+        .pool_core_us = api_u64(object, "pool_core_us"),
+        .measured_core_us = api_u64(object, "measured_core_us"),
+        .owner_busy_core_us = api_u64(object, "owner_busy_core_us"),
+        .pool_busy_core_us = api_u64(object, "pool_busy_core_us"),
+        .device_ms = api_u64(object, "device_ms"),
+        .owner_device_ms = api_u64(object, "owner_device_ms"),
+        .pool_device_ms = api_u64(object, "pool_device_ms"),
+    };
+}
+
+static int by_group(const void *a, const void *b)
+{
+    const struct group *x = a, *y = b;
+    double p = util_shares(&x->sums).after, q = util_shares(&y->sums).after;
+    if (p > q || p < q)
+        return p > q ? 1 : -1;
+    int order = slice_compare(x->name, y->name);
+    return order != 0 ? order : x->is_devices - y->is_devices;
+}
+
+static void share_cell(struct table *table, bool has, double value)
+{
+    if (has)
+        table_cell_printf(table, "%.1f %%", value);
+    else
+        table_cell_text(table, "-");
+}
+
+static void groups_show(struct cli *cli, const struct json_value *items, size_t count, enum by by)
+{
+    const char *heads[] = {"", "COUNTED", "BEFORE", "AFTER", "BUSY BEFORE", "BUSY AFTER", "NOTE"};
+    static const enum table_align ALIGNS[] = {TABLE_LEFT,  TABLE_LEFT,  TABLE_RIGHT, TABLE_RIGHT,
+                                              TABLE_RIGHT, TABLE_RIGHT, TABLE_LEFT};
+    double low = (double)cli_number(cli, "threshold", UTIL_PERCENT_LOW);
+    struct group *groups = arena_array(&cli->arena, count + 1, sizeof(*groups));
+    size_t made = 0;
+    ASSERT(groups != NULL);
+    for (size_t i = 0; i < count; i++) {
+        struct util_sums sums;
+        struct slice name = api_string(items[i], BY_WORDS[by]);
+        bool is_devices = is_of_devices(items[i]);
+        size_t at = 0;
+        while (at < made &&
+               (groups[at].is_devices != is_devices || !slice_is_equal(groups[at].name, name)))
+            at++;
+        if (at == made)
+            groups[made++] = (struct group){.name = name, .is_devices = is_devices};
+        sums_read(json_object_get(items[i], "sums"), &sums);
+        util_add(&groups[at].sums, &sums);
+    }
+    qsort(groups, made, sizeof(*groups), by_group);
+    heads[0] = by == BY_SITE ? "SITE" : by == BY_OPERATOR ? "OPERATOR" : "REGION";
+    struct table *table = table_create(cli, heads, ALIGNS, COUNT(heads));
+    for (size_t i = 0; i < made; i++) {
+        struct util_shares shares = util_shares(&groups[i].sums);
+        table_cell(table, groups[i].name);
+        table_cell_text(table, groups[i].is_devices ? "accelerators" : "cores");
+        share_cell(table, shares.has_held, shares.before);
+        share_cell(table, shares.has_held, shares.after);
+        share_cell(table, shares.has_busy, shares.busy_before);
+        share_cell(table, shares.has_busy, shares.busy_after);
+        if (shares.has_held && shares.after < low)
+            table_cell_printf(table, "below %.0f %%", low);
+        else
+            table_cell_text(table, "");
+    }
+    table_print(table);
+}
+
 /* ---- CSV */
 
 static const char *const SUMS[] = {"observed_ms",       "core_us",          "owner_core_us",
@@ -228,7 +316,15 @@ static void csv_print(struct cli *cli, struct json_value items)
 
 /* ---- */
 
-static int words_print(struct cli *cli, struct json_value root, struct json_value list)
+static void total_print(struct json_value root, const char *member, const char *word)
+{
+    struct json_value total = json_object_get(root, member);
+    if (json_type_of(total) == JSON_OBJECT)
+        printf("%s: %.1f %% before, %.1f %% after\n", word, percent_of(total, "before_pct", 0),
+               percent_of(total, "after_pct", 0));
+}
+
+static int words_print(struct cli *cli, struct json_value root, struct json_value list, enum by by)
 {
     struct api_list sites = {0};
     size_t count = json_count(list);
@@ -248,7 +344,13 @@ static int words_print(struct cli *cli, struct json_value root, struct json_valu
     qsort(items, count, sizeof(*items), by_use);
     if (!cli_has(cli, "nodes"))
         chart_print(cli, root, list);
-    table_show(cli, items, count, cli_has(cli, "nodes"), &sites);
+    total_print(root, "cores", "cores");
+    total_print(root, "devices", "accelerators");
+    printf("\n");
+    if (by == BY_POOL)
+        table_show(cli, items, count, cli_has(cli, "nodes"), &sites);
+    else
+        groups_show(cli, items, count, by);
     return EXIT_DONE;
 }
 
@@ -263,6 +365,9 @@ static int utilisation(struct cli *cli)
         cli_number(cli, "points", wide < CHART_COLUMNS_MAX ? wide : CHART_COLUMNS_MAX);
     if (points == 0 || points > POINTS_MAX)
         return cli_fail(cli, EXIT_USAGE, "--points wants a number from 1 to %d", POINTS_MAX);
+    unsigned by = BY_POOL;
+    if (words_find(BY_WORDS, BY_COUNT_, slice_of(cli_text(cli, "by", "pool")), &by) != ERR_OK)
+        return cli_fail(cli, EXIT_USAGE, "--by wants pool, site, operator or region");
     if (cli_number(cli, "threshold", 0) > PERCENT_MAX)
         return cli_fail(cli, EXIT_USAGE, "--threshold wants a percentage, 0 to 100");
     int code = api_time_flag(cli, "from", &from);
@@ -285,7 +390,7 @@ static int utilisation(struct cli *cli)
     else if (cli_has(cli, "csv"))
         csv_print(cli, items);
     else
-        code = words_print(cli, reply.root, items);
+        code = words_print(cli, reply.root, items, (enum by)by);
     if (api_bool(reply.root, "has_more"))
         cli_note(cli, "there is more; narrow the time, or ask for one site");
     return code;
@@ -304,6 +409,7 @@ const struct command COMMAND_UTILISATION = {
         "Rows of a minute are kept for a day, of a quarter of an hour for 30 days, of an hour for "
         "two years.\n\n"
         "Examples:\n  lq utilisation\n  lq utilisation --site zhongwei --from 30d\n"
+        "  lq utilisation --by region --from 7d\n"
         "  lq utilisation --from 2026-11-01 --to 2026-12-01 --csv > november.csv",
     .flags = FLAGS,
     .flag_count = COUNT(FLAGS),

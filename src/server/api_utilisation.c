@@ -18,6 +18,7 @@ struct view {
     enum util_resolution resolution;
     struct wall_us from, to;
     struct span_ms step;
+    struct util_sums cores, devices; /* of all items, by what counts in their pool */
     struct buffer out;
     struct json_writer writer;
 };
@@ -108,6 +109,7 @@ static void put_item(struct request *request, const struct store_utilisation *ro
     struct util_sums all = {0};
     for (size_t i = 0; i < count; i++)
         util_add(&all, &rows[i].sums);
+    util_add(all.device_ms > 0 ? &view->devices : &view->cores, &all);
     json_begin_object(writer);
     if (site != NULL) {
         json_put_string(writer, "site", site->name);
@@ -164,6 +166,19 @@ static void put_items(struct request *request, const struct store_answer *answer
     }
 }
 
+static void put_total(struct json_writer *writer, const char *name, const struct util_sums *sums)
+{
+    json_key(writer, name);
+    if (sums->observed_ms == 0) {
+        json_null(writer);
+        return;
+    }
+    json_begin_object(writer);
+    put_shares(writer, sums);
+    put_sums(writer, sums);
+    json_end_object(writer);
+}
+
 static void on_rows(struct request *request, const struct store_answer *answer)
 {
     struct view *view = request->extra;
@@ -179,6 +194,8 @@ static void on_rows(struct request *request, const struct store_answer *answer)
     json_begin_array(writer);
     put_items(request, answer);
     json_end_array(writer);
+    put_total(writer, "cores", &view->cores);
+    put_total(writer, "devices", &view->devices);
     json_put_bool(writer, "has_more", answer->has_more);
     json_end_object(writer);
     enum err err = json_writer_finish(writer);

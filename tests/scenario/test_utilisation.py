@@ -53,6 +53,10 @@ def test_a_run_is_recorded_and_outlives_a_kill(network, somebody):
 
     text = person.lq("utilisation", "--threshold", "100")
     assert "cores held: o by their owners, # by the pool" in text and "below 100 %" in text
+    assert "cores: 0.0 % before" in text
+    for what in ("site", "operator", "region"):
+        assert what.upper() in person.lq("utilisation", "--by", what)
+    person.lq("utilisation", "--by", "colour", code=2)
     assert all(len(line) <= 80 for line in text.splitlines() if line.startswith(" ")), "plain: 80 columns"
     rows = list(csv.DictReader(io.StringIO(person.lq("utilisation", "--from", "1h", "--csv"))))
     assert sum(int(row["pool_core_us"]) for row in rows) == again["sums"]["pool_core_us"]

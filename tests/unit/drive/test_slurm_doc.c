@@ -79,6 +79,8 @@ static void nodes_of_22_05_read(void **state)
     assert_true(nodes[0].is_usable && nodes[1].is_usable);
     assert_int_equal(nodes[1].cpus, 64);
     assert_int_equal(nodes[1].cpus_used, 1);
+    assert_true(nodes[1].has_load);
+    assert_int_equal(nodes[1].load_milli, 150);
     assert_int_equal(nodes[1].mem_bytes_used, 100 << 20);
     assert_int_equal(
         slurm_gres_count(nodes[1].gres, nodes[1].gres_count, SLICE_LITERAL("gpu:a100")), 4);
