@@ -19,6 +19,7 @@ RUN_MAX_S = 20.0
 WIDTH_MAX_SHARE = 0.25  # of a site's devices
 FULL_SHARE = 0.9  # owners never want more of their site than this at once
 ARRIVAL_EVERY_S = 2.5
+ARRIVALS_MIN = 32  # a site
 FIT_ROUNDS = 16
 
 # $1: the stem of the files that say when it ran, $2: seconds.
@@ -109,7 +110,7 @@ def plan(root, seed, sites, nodes, per_node, window_s, load):
     chance = random.Random(seed)
     arrivals, left_out = [], 0
     for site, rows in enumerate(split(read_trace(root), sites)):
-        count = int(window_s / ARRIVAL_EVERY_S)
+        count = max(ARRIVALS_MIN, int(window_s / ARRIVAL_EVERY_S))
         start = chance.randrange(len(rows) - count)
         rows = rows[start:start + count]
         low, high = 1e-6, 10.0

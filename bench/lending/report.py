@@ -55,7 +55,7 @@ def compare_usage(usage, records):
     return rows
 
 
-def figures(options, arrivals, left_out, alone, shared, jobs, records, seen, sites):
+def figures(options, arrivals, left_out, alone, shared, jobs, records, seen):
     from lending.stage import HOST_NODES, LOAD, NODES, PER_NODE, RESERVE_NODES, SITES
     window = shared[1]
     seconds = window[1] - window[0]
@@ -104,6 +104,9 @@ def figures(options, arrivals, left_out, alone, shared, jobs, records, seen, sit
             "attempts": sum(len(known["view"]["attempts"]) for known in jobs.values()),
             "outcomes": outcomes(jobs),
             "faults": seen["chaos"],
+            "nodes_not_idle_at_the_end": seen["nodes"],
+            "told_by_the_agents": {"reclaims": len(seen["told"]), "breaches": sum(row["is_breach"] for row in seen["told"]),
+                                   "held_s_max": max((row["held_ms"] for row in seen["told"]), default=0) / 1000},
         },
         "setup": {
             "sites": [*SITES, "host"], "slurm_nodes": NODES, "host_nodes": HOST_NODES, "devices_per_node": PER_NODE,

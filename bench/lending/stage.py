@@ -61,6 +61,11 @@ def half(clock, text, clusters, arrivals, folder, window_s, about):
     return replay, window
 
 
+def living(cluster):
+    """Names of the jobs that Slurm has not ended."""
+    return [job["name"] for job in cluster.jobs() if job["job_state"] in ("RUNNING", "PENDING", "COMPLETING", "SUSPENDED")]
+
+
 def rest(clusters, replay):
     replay.stop()
     for cluster in clusters:
@@ -125,7 +130,7 @@ def gather(net, clusters):
             time.sleep(0.5)
         jobs[job] = {"view": view, "logs": logs, **net.jobs[job]}
     for cluster in clusters:
-        cluster.wait(cluster.is_idle, 60, "idle nodes at the end")
+        cluster.wait(lambda cluster=cluster: not living(cluster), 60, f"the end of {living(cluster)}")
     return jobs, [Records(cluster) for cluster in clusters]
 
 
@@ -144,5 +149,6 @@ def run(root, folder, options):
         stack.callback(net.stop)
         shared, window, seen = with_pool(clock, net, clusters, arrivals, folder, options)
         jobs, records = gather(net, clusters)
-        sites = {agent.id: name for name, agent in net.agents.items()}
-        return report.figures(options, arrivals, left_out, alone, (shared, window), jobs, records, seen, sites)
+        seen["nodes"] = {node: state for cluster in clusters for node, state in cluster.states().items() if state != ("idle", [])}
+        seen["told"] = net.everything("/v1/reclaims")
+        return report.figures(options, arrivals, left_out, alone, (shared, window), jobs, records, seen)
