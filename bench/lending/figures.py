@@ -156,15 +156,16 @@ def overlaps(stories):
     return sum(1 for (_, end), (begin, _) in zip(spans, spans[1:]) if begin < end)
 
 
-def work_lost(stories):
-    """[(seconds of work done again, seconds since the last checkpoint)] for each attempt that another one followed."""
+def work_lost(stories, ends):
+    """[(seconds, is it from the newest checkpoint on)] for each attempt that another one followed: from the moment of the
+    checkpoint that the next one began with to the attempt's end (`ends`, or its own last word)."""
     lost = []
     for number, story in enumerate(stories[1:], 1):
-        before = [earlier for earlier in stories[:number] if earlier.begun_at is not None]
+        before = [(earlier, end) for earlier, end in zip(stories[:number], ends) if earlier.begun_at is not None]
         if story.begins is None or not before:
             continue
-        last = before[-1]
+        last, end = before[-1]
         kept = max([last.begins, *last.saved])
-        again = sum((end - begin) * max(0, b - max(a, story.begins)) / (b - a) for a, b, begin, end in last.did)
-        lost.append((again, last.last_at - last.saved.get(kept, last.begun_at)))
+        since = last.saved.get(story.begins, last.begun_at)
+        lost.append((max(0.0, max(end, last.last_at) - since), story.begins >= kept))
     return lost

@@ -61,7 +61,7 @@ class Witness(threading.Thread):
     def __init__(self):
         super().__init__(daemon=True)
         self.over = threading.Event()
-        self.known, self.doubles, self.running = {}, set(), {}
+        self.known, self.doubles, self.running, self.last = {}, set(), {}, {}  # last: when an attempt was seen alive
         self.looks = 0
 
     def look(self):
@@ -75,6 +75,7 @@ class Witness(threading.Thread):
             if seen[pid] is not None:
                 job, rank, attempt = seen[pid]
                 alive.setdefault((job, rank), set()).add(attempt)
+                self.last[job, int(attempt)] = time.time()
         # A number that was looked at before its program was executed is looked at again.
         self.known = {pid: found for pid, found in seen.items() if found is not None or self.looks % 2}
         self.doubles |= {(*key, *sorted(attempts)) for key, attempts in alive.items() if len(attempts) > 1}

@@ -24,7 +24,7 @@ def compare_owners(alone, shared, records, capacity):
     return rows, len([arrival for arrival in alone.submitted if arrival not in after and arrival in before])
 
 
-def pool_work(jobs, window):
+def pool_work(jobs, window, last_seen):
     """Useful device-seconds, double runs by the programs' words, lost jobs, work done again."""
     useful, doubles, lost, again = 0.0, 0, [], []
     for job, known in jobs.items():
@@ -32,7 +32,8 @@ def pool_work(jobs, window):
         seconds, covered = count.useful_seconds(stories, window)
         useful += seconds * known["width"]
         doubles += count.overlaps(stories)
-        again += count.work_lost(stories)
+        ends = [last_seen.get((job, attempt["attempt"]), 0.0) for attempt in known["view"]["attempts"]]
+        again += count.work_lost(stories, ends)
         state = known["view"]["state"]
         whole = len(covered) == known["steps"]
         if state not in ("succeeded", "cancelled") or (state == "succeeded" and not whole):
@@ -61,7 +62,7 @@ def figures(options, arrivals, left_out, alone, shared, jobs, records, seen):
     seconds = window[1] - window[0]
     devices = (len(SITES) * NODES + HOST_NODES) * PER_NODE
     rows, unstarted = compare_owners(alone[0], shared[0], records, NODES * PER_NODE)
-    useful, doubles, lost, again = pool_work(jobs, window)
+    useful, doubles, lost, again = pool_work(jobs, window, seen["witness"].last)
     usage = compare_usage(seen["usage"], records)
     before = count.owner_seconds(alone[0], alone[1])
     after = count.owner_seconds(shared[0], window)
@@ -92,8 +93,8 @@ def figures(options, arrivals, left_out, alone, shared, jobs, records, seen):
             "owner_alone_p99_wait_s": round(count.percentile(count.waits(alone[0]).values(), 99), 3),
             "owners_not_started": unstarted,
             "work_again_s_max": round(max((seconds for seconds, _ in again), default=0), 3),
-            "work_again_over_checkpoint": sum(seconds > since + STEP_S for seconds, since in again),
-            "since_checkpoint_s_max": round(max((since for _, since in again), default=0), 3),
+            "work_again_p50_s": round(count.percentile([seconds for seconds, _ in again], 50), 3),
+            "older_checkpoint_used": sum(not is_newest for _, is_newest in again),
             "attempts_followed": len(again),
             "usage_compared": len(usage),
             "usage_rest_p50_s": round(statistics.median(rest), 3) if rest else 0,

@@ -31,6 +31,7 @@ enum {
     STEPS_A_TURN_MAX = 64 /* lines of the agent handled before the rest gets its turn */
 };
 #define END_RETRY_EVERY SPAN_MS(500)
+#define ENGINE_SIGNAL_WAIT SPAN_MS(500)
 
 struct supervise {
     const char *dir;
@@ -52,8 +53,8 @@ struct supervise {
     enum outcome stopped_as; /* by this shell: the disk's limit */
     bool is_end_pending;     /* end.json could not be written yet */
     struct gate_message end_message;
-    struct boot_ns end_retry_at;
-    bool is_told_gone, is_quitting;
+    struct boot_ns end_retry_at, gone_at; /* gone_at: first seen; only while is_gone */
+    bool is_gone, is_told_gone, is_quitting;
 };
 
 /* ---- the start */
@@ -286,6 +287,20 @@ static void explain_end(struct supervise *s, const struct supervisor_event *even
         output_note(&s->output, s->why);
 }
 
+/* An engine without control groups signals every process of its job, and may reach the program
+ * before us. Its signal to us comes within moments, and makes the end the engine's doing: not the
+ * program's, nor the sandbox's. */
+static bool is_engine_heard_out(struct supervise *s, struct now now)
+{
+    bool may_be_signalled = !s->child.has_exit_code || s->child.exit_code == 128 + SIGTERM;
+    if (!s->is_gone)
+        s->gone_at = now.boot;
+    s->is_gone = true;
+    return s->launch == 0 || !may_be_signalled || s->core.state != SUPERVISOR_RUNNING ||
+           s->stopped_as != OUTCOME_NONE ||
+           !boot_is_before(now.boot, boot_add(s->gone_at, ENGINE_SIGNAL_WAIT));
+}
+
 static void on_gone(struct supervise *s)
 {
     struct supervisor_event event = {.kind = SUPERVISOR_CHILD_GONE,
@@ -353,7 +368,7 @@ static void on_turn(struct supervise *s)
         if (s->stopped_as != OUTCOME_NONE)
             child_kill(&s->child);
         progress_look(&s->progress, s->child.scratch, now.boot, false);
-        if (child_is_gone(&s->child))
+        if (child_is_gone(&s->child) && is_engine_heard_out(s, now))
             on_gone(s);
     }
     if (s->is_end_pending && !boot_is_before(now.boot, s->end_retry_at))

@@ -94,13 +94,14 @@ def free_ports(count):
 
 class Cluster:
     def __init__(self, folder, name, nodes=2, gpu="a100", gpus=4, kill_wait=5, min_job_age=300,
-                 scheduler=SCHEDULER, yields=True):
+                 scheduler=SCHEDULER, yields=True, groups=True):
         self.folder, self.name = folder, name
         self.tag = f"{name}-{os.getpid()}"  # control groups of two runs must not meet
         self.nodes = [f"{self.tag}-n{number}" for number in range(1, nodes + 1)]
         self.conf = os.path.join(folder, "slurm.conf")
         self.port = free_ports(nodes + 1)
         self.yields = yields  # Slurm itself takes the pool's jobs off for the owner
+        self.has_groups = groups and has_cgroups()  # else Slurm's signals reach every process of a job
         self.daemons = {}
         self._write(gpu, gpus, kill_wait, min_job_age, scheduler)
 
@@ -119,7 +120,7 @@ class Cluster:
             file.write(os.urandom(128))
         os.chown(key, munge.pw_uid, munge.pw_gid)
         os.chmod(key, 0o600)
-        host, groups = socket.gethostname().split(".")[0], has_cgroups()
+        host, groups = socket.gethostname().split(".")[0], self.has_groups
         text = CONF.format(name=self.tag, host=host, port=self.port, folder=self.folder, kill_wait=kill_wait,
                            min_job_age=min_job_age, scheduler=scheduler, proctrack="proctrack/cgroup" if groups else "proctrack/linuxproc",
                            task="task/cgroup" if groups else "task/none",

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 from cluster import has_cgroups
-from lingqu import kill_all, usage_is_whole
+from lingqu import kill_all, processes, usage_is_whole
 
 # Counts in steps of 0.1 s, keeps the count in its checkpoint folder, and goes on where it was.
 COUNTER = """
@@ -139,6 +139,22 @@ def test_work_that_the_owner_preempts_checkpoints_and_goes_on_at_another_site(ne
         cluster.run("scancel", *owners)
         cluster.wait(cluster.is_idle, 30, "nodes without the owner")
     usage_is_whole(net.settle())
+
+
+def test_a_signal_that_reaches_the_program_before_its_supervisor_is_none_of_the_programs_errors(net, clusters):
+    net.slurm_site(clusters("alpha"))
+    job = net.submit("echo up; exec sleep 4567", name="signalled")
+    net.wait_log(job, "up")
+    program = net.wait(lambda: [pid for pid, (_, argv) in processes().items() if argv == "sleep 4567"], 10, "the program")[0]
+    supervisor = [pid for pid, (_, argv) in processes().items() if "lq-supervise" in argv and job.removeprefix("job_") in argv]
+    os.kill(program, signal.SIGTERM)  # as Slurm does without control groups: to each process of the job, in some order
+    net.wait(lambda: program not in processes(), 10, "its end")
+    for pid in supervisor:
+        os.kill(pid, signal.SIGTERM)
+    view = net.wait(lambda: next((v for v in [net.job(job)] if v["attempts"][0]["state"] == "ended"), None), 20, lambda: net.about(job))
+    assert view["attempts"][0]["outcome"] == "preempted" and view["state"] != "failed", net.about(job)
+    net.admin.post(f"/v1/jobs/{job}:cancel")
+    net.wait_job(job)
 
 
 def test_what_the_administrator_requeues_is_over_and_is_never_run_again_there(net, clusters):

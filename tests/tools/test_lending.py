@@ -49,9 +49,9 @@ def test_attempts_that_live_at_the_same_moment_are_a_double_run():
 
 def test_work_done_again_is_what_the_next_attempt_did_not_begin_with():
     first = story(0, 100, (0, 10, 100, 105), (10, 20, 105, 110), asked=111)
-    assert figures.work_lost([first, story(20, 120, (20, 30, 120, 125))]) == [(0, 1)]
-    assert figures.work_lost([first, story(10, 120, (10, 20, 120, 125))]) == [(5, 1)]
-    assert figures.work_lost([first]) == []
+    assert figures.work_lost([first, story(20, 120, (20, 30, 120, 125))], [0, 0]) == [(1, True)]
+    assert figures.work_lost([first, story(10, 120, (10, 20, 120, 125))], [113, 0]) == [(8, False)]
+    assert figures.work_lost([first], [0]) == []
 
 
 def test_pool_work_holds_what_the_owner_could_use_only_where_there_was_room_but_for_it():
