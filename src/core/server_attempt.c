@@ -277,6 +277,8 @@ void attempt_revoke(struct step *step, struct server_attempt *attempt, enum revo
     if (attempt->row.revoke != REVOKE_NONE)
         return;
     attempt->row.revoke = reason;
+    if (attempt->is_held)
+        placer_leave(step->core->placer, attempt->row.token.job);
     attempt_save(step, attempt, attempt->row.state);
     attempt_event(step, attempt, "attempt.revoked");
     attempt_timer_arm(step->core, attempt);

@@ -224,6 +224,8 @@ static void start_attempt(struct step *step, struct server_attempt *attempt)
     attempt->is_held =
         placer_hold(core->placer, &place, decision, attempt->row.offered_at) == ERR_OK;
     free(decision);
+    if (attempt->is_held && attempt->row.revoke != REVOKE_NONE)
+        placer_leave(core->placer, attempt->row.token.job);
 }
 
 static void start_jobs(struct step *step)

@@ -15,6 +15,24 @@ static void touch(struct touched *touched, struct server_site *site)
     touched->sites[touched->count++] = site;
 }
 
+/* Work of lower classes makes room for the heads of the queue. */
+static void preempt(struct step *step)
+{
+    struct server_core *core = step->core;
+    struct job_id leaving[PLACE_LEAVING_MAX];
+    for (int left = SERVER_PREEMPT_MAX; left > 0; left--) {
+        uint32_t count = placer_preempt(core->placer, step->now, leaving);
+        for (uint32_t i = 0; i < count; i++) {
+            struct server_job *job = job_find(core, leaving[i]);
+            ASSERT(job != NULL && job->attempt != NULL);
+            attempt_revoke(step, job->attempt, REVOKE_PREEMPTED);
+        }
+        if (count == 0)
+            return;
+    }
+    core->must_place = true;
+}
+
 void server_place(struct step *step)
 {
     struct server_core *core = step->core;
@@ -24,6 +42,7 @@ void server_place(struct step *step)
         if (!placer_propose(core->placer, step->now, &decision)) {
             core->must_place = false;
             core->place_due = placer_due(core->placer, step->now);
+            preempt(step);
             break;
         }
         struct server_job *job = job_find(core, decision.job);

@@ -34,6 +34,7 @@ enum {
     SERVER_SUBMIT_SPECS_MAX = 5000,  /* one operation each */
     SERVER_SUBMIT_MAX = 30000,       /* jobs of one request: two operations each */
     SERVER_PLACE_MAX = 64,           /* decisions in one step */
+    SERVER_PREEMPT_MAX = 4,          /* jobs that others make room for in one step */
     SERVER_TICK_MAX = 256,           /* timers in one step */
     SERVER_UNGATE_MAX = 4096,        /* gated jobs released in one step */
     SERVER_EPOCH_JUMP_MAX = 4096,    /* epochs raised at once; a site that claims more is refused */

@@ -235,6 +235,8 @@ struct place_hold *place_hold_make(struct placer *placer, const struct place_job
         site->holds->site_previous = hold;
     site->holds = hold;
     site->hold_count++;
+    site->class_holds[job->spec->priority]++;
+    placer->hold_changes++;
     place_nodes_shrank(placer, site, nodes);
     place_share_hold(placer, tenant, hold, true);
     place_array_count(placer, job->spec, 1);
@@ -275,6 +277,9 @@ static void hold_undo(struct placer *placer, struct place_hold *hold)
         hold->site_next->site_previous = hold->site_previous;
     ASSERT(hold->site->hold_count > 0);
     hold->site->hold_count--;
+    hold->site->class_holds[hold->job.spec->priority]--;
+    hold->site->leaving_count -= hold->is_leaving;
+    placer->hold_changes++;
     for (uint32_t r = 0; r < hold->nodes; r++)
         if (hold->ranks[r].place.node < hold->site->node_count)
             place_node_grew(placer, hold->site, hold->ranks[r].place.node);

@@ -202,6 +202,15 @@ bool placer_propose(struct placer *placer, struct now now, struct place_decision
 void placer_confirm(struct placer *placer, struct job_id job, struct now now);
 void placer_abort(struct placer *placer,
                   struct job_id job); /* gives back what it held; the job is queued again */
+/* Asked when nothing more can start: held jobs of lower classes that have to end so that a job at
+ * the head of the queue can start, those that cost least; 0: nobody. They count as leaving from
+ * then on, and the job is promised their nodes; whoever asks ends them and releases each when it
+ * has ended. At most one job a question: ask again until nobody is told. */
+enum { PLACE_LEAVING_MAX = 512 };
+uint32_t placer_preempt(struct placer *placer, struct now now,
+                        struct job_id out[PLACE_LEAVING_MAX]);
+/* A held job was told to end, whoever said so. */
+void placer_leave(struct placer *placer, struct job_id job);
 /* When to ask again were nothing to happen. BOOT_NEVER: only an event can allow a new decision. */
 struct boot_ns placer_due(const struct placer *placer, struct now now);
 

@@ -47,6 +47,25 @@ void place_reservation_drop(struct placer *placer, uint32_t index)
             (placer->reservation_count - index) * sizeof(placer->reservations[0]));
 }
 
+void place_reservation_move(struct placer *placer, uint32_t index,
+                            const struct place_option *option, const uint16_t *nodes)
+{
+    struct place_reservation *r = placer->reservations[index];
+    nodes_reserve(r, false);
+    r->site->has_lent_changed = true;
+    for (uint32_t i = 0; i < r->nodes_reserved; i++)
+        place_node_grew(placer, r->site, r->nodes[i]);
+    r->site = option->site;
+    r->variant = option->variant;
+    r->stock = option->stock;
+    r->start = placer->now.boot;
+    r->is_fresh = true;
+    memcpy(r->nodes, nodes, r->nodes_reserved * sizeof(r->nodes[0]));
+    nodes_reserve(r, true);
+    r->site->has_lent_changed = true;
+    place_nodes_shrank(placer, r->site, r->nodes_reserved);
+}
+
 void place_reservations_drop(struct placer *placer, const struct place_site *site)
 {
     for (uint32_t i = placer->reservation_count; i > 0; i--)
@@ -177,12 +196,13 @@ static int candidate_compare(const void *a, const void *b)
     return x->node - y->node;
 }
 
-/* Large enough, as measured, were nothing of ours on it. */
-static bool could_have(const struct placer *placer, const struct place_option *option,
-                       const struct place_node *node)
+bool place_option_may_use(const struct placer *placer, const struct place_option *option,
+                          const struct place_node *node)
 {
     const struct place_need *need = &option->need;
-    return stock_suits(placer, &option->site->stocks[node->stock],
+    return node->is_up && node->stock < option->site->stock_count &&
+           (option->stock == UINT8_MAX || option->stock == node->stock) &&
+           stock_suits(placer, &option->site->stocks[node->stock],
                        &option->shape->job.spec->variants[option->variant]) &&
            node->cpu_milli_seen >= need->cpu_milli && node->mem_bytes_seen >= need->mem_bytes &&
            (uint32_t)__builtin_popcount(node->devices_seen) >= need->devices;
@@ -198,7 +218,7 @@ static uint32_t candidates_find(const struct placer *placer, const struct place_
     uint32_t count = stock_emptiest(option, max, nodes), found = 0;
     for (uint32_t i = 0; i < count; i++) {
         const struct place_node *node = &site->nodes[nodes[i]];
-        if (!could_have(placer, option, node))
+        if (!place_option_may_use(placer, option, node))
             continue;
         int64_t at_ms =
             stock_node_fits(node, &option->need) ? now_ms : place_node_end(node, now_ms);

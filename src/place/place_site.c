@@ -293,6 +293,8 @@ enum err placer_site_put(struct placer *placer, const struct site *site, bool is
         site_unlist(placer, at); /* it may have another name now */
         fresh.holds = at->holds;
         fresh.hold_count = at->hold_count;
+        fresh.leaving_count = at->leaving_count;
+        memcpy(fresh.class_holds, at->class_holds, sizeof(fresh.class_holds));
         fresh.wants = at->wants;
         fresh.is_changed = at->is_changed;
         fresh.changed_next = at->changed_next;

@@ -99,7 +99,7 @@ struct place_site {
     bool is_pending;                 /* some options fit that are not told so yet */
     struct place_site *pending_next;
     struct place_mask maybe; /* marks of the options that are pending */
-    uint32_t hold_count;
+    uint32_t hold_count, leaving_count, class_holds[PRIORITY_COUNT_];
     struct place_hold *holds; /* its list, in no order that shows */
     struct place_wants wants;
 };
@@ -236,6 +236,7 @@ struct place_hold {
     struct wall_us since;
     struct span_ms expected, limit; /* how long it may go on: likely and at most */
     bool is_confirmed;
+    bool is_leaving; /* it was told to end */
     struct place_rank {
         struct rank_place place;
         uint16_t next_rank, previous_rank; /* among the ranks on its node */
@@ -251,7 +252,8 @@ struct place_reservation {
     struct boot_ns start;    /* on its nodes nothing may run past it */
     uint32_t nodes_reserved;
     uint16_t nodes[JOB_NODES_MAX];
-    bool is_fresh; /* something changed there since it was looked at */
+    bool is_fresh;            /* something changed there since it was looked at */
+    uint64_t looked_at_holds; /* placer->hold_changes when nobody could be told to leave for it */
 };
 
 /* What a job takes of a quota. */
@@ -297,8 +299,9 @@ struct placer {
     uint64_t supply;        /* rises when nodes, sites or rules are others; not with holds */
     uint64_t barren_supply; /* that barren_now counts for */
     uint32_t barren_groups, barren_now; /* that are barren at all, and under that supply */
-    struct now now;                     /* of the last question */
-    int64_t share_hour;                 /* to which shares have decayed */
+    uint64_t hold_changes; /* rises with every hold that comes, goes, or is told to go */
+    struct now now;        /* of the last question */
+    int64_t share_hour;    /* to which shares have decayed */
     bool is_stale; /* settings changed: options are worked out anew before anything is asked */
     struct place_reservation *reservations[PLACE_RESERVATIONS_MAX]; /* by order of their jobs */
     uint32_t reservation_count;
@@ -493,6 +496,12 @@ struct place_option *place_reservation_option(const struct place_reservation *r,
 bool place_reservation_is_ripe(const struct place_reservation *r,
                                const struct place_option *option);
 void place_reservation_drop(struct placer *placer, uint32_t index);
+/* Its job gets other nodes, which nobody else may use from now on. */
+void place_reservation_move(struct placer *placer, uint32_t index,
+                            const struct place_option *option, const uint16_t *nodes);
+/* A node of the option's, large enough as measured, were nothing of ours on it. */
+bool place_option_may_use(const struct placer *placer, const struct place_option *option,
+                          const struct place_node *node);
 void place_reservations_drop(struct placer *placer, const struct place_site *site); /* NULL: all */
 /* Index of the job's; -1: none. */
 int place_reservation_of(const struct placer *placer, struct job_id job);

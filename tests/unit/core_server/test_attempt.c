@@ -296,6 +296,55 @@ static void a_programs_error_keeps_nobody_away_from_its_site(void **state)
     world_deinit(&w);
 }
 
+static void a_higher_class_takes_the_place_of_the_work_that_loses_least(void **state)
+{
+    enum { NODES = 2 * SITES };
+    struct world w;
+    struct job_id held[NODES], head;
+    struct attempt_token tokens[NODES];
+    struct fake_site *sites[NODES];
+    struct job_spec low = job_of(1, 4000), high = job_of(1, 4000);
+    (void)state;
+    low.priority = PRIORITY_SURPLUS;
+    low.checkpoint = (struct job_checkpoint){.dir = SLICE_LITERAL("ck"), .grace = SPAN_S(20)};
+    high.priority = PRIORITY_GUARANTEED;
+    world_init(&w);
+    sites_join(&w);
+    for (int i = 0; i < NODES; i++) {
+        sites[i] = run(&w, &low, &held[i], &tokens[i]);
+        world_wait(&w, SPAN_S(10));
+        sites_speak(&w);
+    }
+    head = submit(&w, &high);
+    world_place(&w);
+    int left = -1;
+    for (int i = 0; i < NODES; i++) {
+        if (store_attempt(&w, held[i], 1)->revoke == REVOKE_NONE)
+            continue;
+        assert_int_equal(left, -1); /* one is enough */
+        left = i;
+    }
+    assert_true(left >= 0);
+    sync_told(&w, sites[left]);
+    const struct sync_command *command = site_told(sites[left], SYNC_REVOKE, &tokens[left]);
+    assert_non_null(command);
+    assert_int_equal(command->reason, REVOKE_PREEMPTED);
+    assert_int_equal(command->grace.ms, 20000);
+    world_restart(&w, false); /* nobody else is told to go after a restart */
+    sites_join(&w);
+    world_place(&w);
+    for (int i = 0; i < NODES; i++)
+        assert_true((store_attempt(&w, held[i], 1)->revoke != REVOKE_NONE) == (i == left));
+    assert_int_equal(store_job(&w, head)->state, JOB_PENDING);
+    site_says(sites[left], &tokens[left], PHASE_ENDED, OUTCOME_PREEMPTED);
+    sync_now(&w, sites[left]);
+    world_place(&w);
+    assert_int_equal(store_job(&w, head)->state, JOB_ACTIVE);
+    assert_true(id_is_equal(store_attempt(&w, head, 1)->site.id, sites[left]->id.id));
+    assert_int_equal(store_job(&w, held[left])->state, JOB_PENDING);
+    world_deinit(&w);
+}
+
 static void an_attempt_that_does_not_start_in_time_is_revoked(void **state)
 {
     struct world w;
@@ -469,6 +518,7 @@ int main(void)
         cmocka_unit_test(each_class_has_its_own_budget),
         cmocka_unit_test(what_was_preempted_returns_elsewhere_first),
         cmocka_unit_test(a_programs_error_keeps_nobody_away_from_its_site),
+        cmocka_unit_test(a_higher_class_takes_the_place_of_the_work_that_loses_least),
         cmocka_unit_test(an_attempt_that_does_not_start_in_time_is_revoked),
         cmocka_unit_test(a_pending_job_is_cancelled_at_once),
         cmocka_unit_test(a_running_job_is_cancelled_when_its_site_confirms),
