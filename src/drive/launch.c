@@ -258,7 +258,8 @@ enum err launch_write_rank(struct launch *launch, const char *dir, const struct 
         code = write_script(launch, path, "run", launch->variant->run);
     if (code == ERR_OK) {
         (void)snprintf(path, sizeof(path), "%s/supervise.json", dir);
-        code = file_write_atomic(path, buffer_slice(&json), 0600, &launch->fault);
+        /* No supervisor outlives a power cut, and without one nobody reads it. */
+        code = file_write_volatile(path, buffer_slice(&json), 0600, &launch->fault);
     }
     buffer_deinit(&json);
     return code;

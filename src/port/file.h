@@ -36,6 +36,10 @@ enum err file_read(const char *path, size_t bytes_max, struct arena *arena, stru
  * folder. On ERR_IO after the rename the new content may stand without being durable. */
 enum err file_write_atomic(const char *path, struct slice bytes, uint32_t mode,
                            struct fault *fault) LQ_CHECKED;
+/* All or nothing for who reads it; not durable: after a power cut the file may be absent or empty.
+ */
+enum err file_write_volatile(const char *path, struct slice bytes, uint32_t mode,
+                             struct fault *fault) LQ_CHECKED;
 
 enum err file_make_folders(const char *path, uint32_t mode,
                            struct fault *fault) LQ_CHECKED;             /* like mkdir -p */

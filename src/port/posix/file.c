@@ -143,7 +143,8 @@ static int file_temporary_open(const char *path, uint32_t mode, char out_name[FI
     return -1;
 }
 
-enum err file_write_atomic(const char *path, struct slice bytes, uint32_t mode, struct fault *fault)
+static enum err write_renamed(const char *path, struct slice bytes, uint32_t mode, bool is_durable,
+                              struct fault *fault)
 {
     char name[FILE_PATH_MAX];
     int fd = file_temporary_open(path, mode, name);
@@ -152,7 +153,7 @@ enum err file_write_atomic(const char *path, struct slice bytes, uint32_t mode, 
     enum err code = fchmod(fd, mode) == 0 ? ERR_OK : os_error(errno); /* whatever the umask is */
     if (code == ERR_OK)
         code = file_write_all(fd, bytes);
-    if (code == ERR_OK && fsync(fd) != 0)
+    if (code == ERR_OK && is_durable && fsync(fd) != 0)
         code = os_error(errno);
     if (close(fd) != 0 && code == ERR_OK)
         code = os_error(errno);
@@ -162,10 +163,20 @@ enum err file_write_atomic(const char *path, struct slice bytes, uint32_t mode, 
         unlink(name);
         return fault_set(fault, code, NULL, "cannot write %s: %s", path, err_name(code));
     }
-    code = file_folder_sync(path);
-    if (code != ERR_OK)
+    if (is_durable && file_folder_sync(path) != ERR_OK)
         return fault_set(fault, ERR_IO, NULL, "cannot make the folder of %s durable", path);
     return ERR_OK;
+}
+
+enum err file_write_atomic(const char *path, struct slice bytes, uint32_t mode, struct fault *fault)
+{
+    return write_renamed(path, bytes, mode, true, fault);
+}
+
+enum err file_write_volatile(const char *path, struct slice bytes, uint32_t mode,
+                             struct fault *fault)
+{
+    return write_renamed(path, bytes, mode, false, fault);
 }
 
 enum err file_make_folders(const char *path, uint32_t mode, struct fault *fault)
