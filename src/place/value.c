@@ -25,13 +25,14 @@ struct draw {
     int64_t cpu_milli, memory_mib;
     uint64_t models;
     uint16_t device_count, device_milli;
+    uint16_t rest_device_milli; /* the least that a draw with devices asks for, */
+    int64_t rest_cpu_milli;     /* from here to the end of the round */
 };
 
 struct value {
     struct draw *draws; /* ROUNDS of round_jobs; NULL: no mix yet */
     size_t round_jobs;
-    bool is_random;        /* rounds in random order */
-    int64_t cpu_milli_min; /* of all draws with devices: with less a node is done */
+    bool is_random; /* rounds in random order */
     struct u64map states;
 };
 
@@ -144,6 +145,21 @@ static void sort_round(struct draw *draws, size_t count)
     }
 }
 
+/* With less free than the rest of a round asks for at least a node is done. */
+static void find_rests(struct draw *draws, size_t count)
+{
+    int64_t cpu_milli = INT64_MAX;
+    uint16_t device_milli = UINT16_MAX;
+    for (size_t i = count; i-- > 0;) {
+        if (draws[i].device_count > 0 && draws[i].cpu_milli < cpu_milli)
+            cpu_milli = draws[i].cpu_milli;
+        if (draws[i].device_count > 0 && draws[i].device_milli < device_milli)
+            device_milli = draws[i].device_milli;
+        draws[i].rest_cpu_milli = cpu_milli;
+        draws[i].rest_device_milli = device_milli;
+    }
+}
+
 /* Whether the mix asks for more cores a device than there are: then cores run out first. */
 static bool is_short_of_cores(const struct value_shape *shapes, const uint64_t *weights,
                               size_t count, int64_t cpu_milli_per_device)
@@ -167,16 +183,15 @@ enum err value_mix(struct value *value, const struct value_shape *shapes, const 
     if (draws == NULL)
         return ERR_NO_MEMORY;
     draw_mix(draws, ROUNDS * round_jobs, shapes, weights, count);
-    value->cpu_milli_min = INT64_MAX;
-    for (size_t i = 0; i < ROUNDS * round_jobs; i++)
-        if (draws[i].device_count > 0 && draws[i].cpu_milli < value->cpu_milli_min)
-            value->cpu_milli_min = draws[i].cpu_milli;
     free(value->draws);
     value->draws = draws;
     value->round_jobs = round_jobs;
     value->is_random = is_random;
-    for (size_t round = 0; !is_random && round < ROUNDS; round++)
-        sort_round(draws + round * round_jobs, round_length(value, round));
+    for (size_t round = 0; round < ROUNDS; round++) {
+        if (!is_random)
+            sort_round(draws + round * round_jobs, round_length(value, round));
+        find_rests(draws + round * round_jobs, round_length(value, round));
+    }
     u64map_clear(&value->states);
     return ERR_OK;
 }
@@ -199,6 +214,20 @@ static void sort_devices(struct value_node *node)
     }
 }
 
+/* Of a round with the most devices first: the first draw that asks for no more of a device. */
+static size_t find_start(const struct draw *draws, size_t count, uint16_t free_milli)
+{
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (draws[middle].device_milli > free_milli)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 /* Of a sorted node the free milli after one round. */
 static int64_t fill(const struct value *value, struct value_node node, size_t round)
 {
@@ -212,9 +241,12 @@ static int64_t fill(const struct value *value, struct value_node node, size_t ro
         left += free_milli[i];
     while (first < count && free_milli[first] == 0)
         first++;
-    for (size_t k = 0; k < jobs && first < count; k++) {
+    size_t start =
+        value->is_random || count == 0 ? 0 : find_start(draws, jobs, free_milli[count - 1]);
+    for (size_t k = start; k < jobs && first < count; k++) {
         const struct draw *draw = &draws[k];
-        if (node.cpu_milli < value->cpu_milli_min)
+        if (node.cpu_milli < draw->rest_cpu_milli ||
+            free_milli[count - 1] < draw->rest_device_milli)
             break;
         if (draw->device_milli > free_milli[count - 1])
             continue;

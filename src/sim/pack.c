@@ -5,9 +5,9 @@
 
 #include "base/assert.h"
 
-/* The mix is learned again when as many pods more have come; until the first time it is the
- * prior, which afterwards counts as PRIOR_PODS pods. */
-enum { RELEARN_PODS_MIN = 64, PRIOR_PODS = 8, CACHED_SHAPES_MAX = 1 << 10 };
+/* The mix is learned again when RELEARN_FACTOR times as many pods have come; until the first time
+ * it is the prior, which afterwards counts as PRIOR_PODS pods. */
+enum { RELEARN_PODS_MIN = 64, RELEARN_FACTOR = 3, PRIOR_PODS = 8, CACHED_SHAPES_MAX = 1 << 10 };
 
 /* What a shape would cost on a node as it stands. */
 struct offer {
@@ -112,7 +112,7 @@ static enum err pack_open(struct pack *pack, const struct pack_list *mix)
 
 static enum err learn(struct pack *pack, size_t arrived)
 {
-    pack->learn_at = 2 * arrived;
+    pack->learn_at = RELEARN_FACTOR * arrived;
     for (size_t i = 0; i < pack->fleet->node_count; i++)
         pack->seats[i].version++;
     return value_mix(pack->value, pack->shapes, pack->seen,
