@@ -139,7 +139,9 @@ static void slurm_submit(struct driver *driver, const struct attempt_token *toke
 
 struct look {
     struct slurm *slurm;
-    struct slurm_view view;
+    struct arena arena;
+    struct slurm_view *view; /* the driver's; one look at a time */
+    struct boot_ns begun_at;
     bool is_measuring, is_measured;
     struct slurm_reclaim_found owner;
     uint32_t listings;
@@ -152,14 +154,14 @@ static void look_for_owner(struct look *look, const struct slurm_node *found, ui
 {
     const struct slurm *slurm = look->slurm;
     struct clock clock = clock_system();
-    const struct slurm_reclaim_look wish = {.jobs = &look->view.jobs,
+    const struct slurm_reclaim_look wish = {.jobs = &look->view->jobs,
                                             .nodes = found,
                                             .node_count = count,
                                             .lent = slurm->settings.config->partitions,
                                             .is_by_agent = slurm->is_reclaim_by_agent,
                                             .promise = slurm_promise(slurm),
                                             .now = clock_boot(&clock)};
-    if (slurm_reclaims_look(slurm->reclaims, &wish, &look->view.arena, &look->owner) != ERR_OK)
+    if (slurm_reclaims_look(slurm->reclaims, &wish, &look->arena, &look->owner) != ERR_OK)
         look->owner = (struct slurm_reclaim_found){0};
 }
 
@@ -170,8 +172,8 @@ static void look_measure(struct look *look)
     struct slurm *slurm = look->slurm;
     size_t bytes =
         sizeof(*look->seen) + (size_t)slurm->settings.node_count * sizeof(struct slurm_seen_node);
-    if (!look->view.is_known || slurm_read_nodes(&slurm->commands, &look->view.arena, &found,
-                                                 &count, &look->view.fault) != ERR_OK)
+    if (!look->view->is_known || slurm_read_nodes(&slurm->commands, &look->arena, &found, &count,
+                                                  &look->view->fault) != ERR_OK)
         return;
     look->seen = calloc(1, bytes);
     if (look->seen == NULL)
@@ -179,8 +181,31 @@ static void look_measure(struct look *look)
     look->seen->references = 1;
     look->seen->count = slurm->settings.node_count;
     look_for_owner(look, found, count);
-    slurm_look_measure(slurm, &look->view, found, count, &look->owner, look->nodes, look->seen);
+    slurm_look_measure(slurm, look->view, found, count, &look->owner, look->nodes, look->seen);
     look->is_measured = true;
+}
+
+/* Reading all jobs is dear (a quarter of a millisecond each): not while their listing stays the
+ * same. The listing is read first, so that what is kept is never older than it. */
+static void look_jobs(struct look *look)
+{
+    struct slurm_view *view = look->view;
+    const struct slurm_commands *commands = &look->slurm->commands;
+    struct digest listing;
+    struct boot_ns fresh_until = boot_add(view->read_at, SPAN_MS(SLURM_VIEW_AGE_MAX_MS));
+    bool was_known = view->is_known;
+    view->is_known = false;
+    if (slurm_digest_jobs(commands, &listing, &view->fault) != ERR_OK)
+        return;
+    if (was_known && digest_is_equal(listing, view->listing) &&
+        boot_is_before(look->begun_at, fresh_until)) {
+        view->is_known = true;
+        return;
+    }
+    arena_reset(&view->arena);
+    view->listing = listing;
+    view->read_at = look->begun_at;
+    view->is_known = slurm_read_jobs(commands, &view->arena, &view->jobs, &view->fault) == ERR_OK;
 }
 
 /* On the worker. The calls SERVED are its own until on_looked; the list itself belongs to the loop,
@@ -188,9 +213,7 @@ static void look_measure(struct look *look)
 static void run_look(void *context)
 {
     struct look *look = context;
-    struct slurm_view *view = &look->view;
-    view->is_known =
-        slurm_read_jobs(&look->slurm->commands, &view->arena, &view->jobs, &view->fault) == ERR_OK;
+    look_jobs(look);
     if (look->is_measuring)
         look_measure(look);
 }
@@ -201,11 +224,11 @@ static void tell_names(struct look *look)
 {
     struct slurm *slurm = look->slurm;
     struct vector tokens;
-    bool is_known = look->view.is_known;
+    bool is_known = look->view->is_known;
     vector_init(&tokens, sizeof(struct attempt_token), LIST_NAMES_MAX);
-    for (uint32_t i = 0; is_known && i < look->view.jobs.our_count; i++)
-        if (look->view.jobs.ours[i].state == SLURM_LIVES)
-            is_known = vector_push(&tokens, &look->view.jobs.ours[i].token) == ERR_OK;
+    for (uint32_t i = 0; is_known && i < look->view->jobs.our_count; i++)
+        if (look->view->jobs.ours[i].state == SLURM_LIVES)
+            is_known = vector_push(&tokens, &look->view->jobs.ours[i].token) == ERR_OK;
     for (uint32_t i = 0; i < look->listings && slurm->events != NULL; i++)
         slurm->events->on_names(slurm->context, is_known, tokens.data,
                                 is_known ? (uint32_t)tokens.len : 0);
@@ -257,7 +280,7 @@ static void tell_owner(struct look *look)
         slurm->events->on_owner(slurm->context, &owner);
     if (found->is_held_up)
         loop_timer_set(&slurm->owner_look, SPAN_MS(SLURM_OWNER_GAP_MS));
-    else if (slurm->is_reclaim_by_agent && holds_nodes(&look->view))
+    else if (slurm->is_reclaim_by_agent && holds_nodes(look->view))
         loop_timer_set(&slurm->owner_look, SPAN_MS(SLURM_GUARD_GAP_MS));
 }
 
@@ -277,7 +300,7 @@ struct serving {
 static void look_free(struct look *look)
 {
     seen_release(look->seen);
-    arena_deinit(&look->view.arena);
+    arena_deinit(&look->arena);
     free(look);
 }
 
@@ -285,7 +308,7 @@ static void run_serve(void *context)
 {
     struct serving *serving = context;
     for (size_t i = 0; i < serving->count; i++)
-        slurm_look_answer(serving->calls[i], &serving->look->view);
+        slurm_look_answer(serving->calls[i], serving->look->view);
 }
 
 static void on_served(void *context)
@@ -310,7 +333,7 @@ static void on_looked(void *context)
 {
     struct look *look = context;
     struct slurm *slurm = look->slurm;
-    slurm->fails = look->view.is_known ? 0 : slurm->fails + 1;
+    slurm->fails = look->view->is_known ? 0 : slurm->fails + 1;
     if (look->is_measuring)
         tell_capacity(look);
     if (look->is_measured)
@@ -335,9 +358,11 @@ static void look_begin(void *context)
     if (look == NULL)
         return; /* the one under way schedules the next; without memory the next call does */
     look->slurm = slurm;
+    look->view = &slurm->view;
+    look->begun_at = loop_now(slurm->loop).boot;
     look->is_measuring = slurm->wants_measure;
     look->listings = slurm->listings;
-    arena_init(&look->view.arena, SLURM_VIEW_ARENA_BYTES);
+    arena_init(&look->arena, SLURM_VIEW_ARENA_BYTES);
     if (worker_submit(slurm->looker, run_look, on_looked, look) != ERR_OK) {
         look_free(look);
         return;
@@ -438,6 +463,7 @@ static void slurm_free(struct slurm *slurm)
     while (slurm->calls != NULL)
         call_free(slurm->calls);
     seen_release(slurm->seen);
+    arena_deinit(&slurm->view.arena);
     arena_deinit(&slurm->arena);
     free(slurm);
 }
@@ -484,6 +510,7 @@ enum err slurm_driver_create(struct loop *loop, const struct slurm_settings *set
     slurm->settings = *settings;
     slurm->gate_limit = settings->gate_limit.ms > 0 ? settings->gate_limit : HOST_GATE_LIMIT;
     arena_init(&slurm->arena, SETTINGS_ARENA_BYTES);
+    arena_init(&slurm->view.arena, SLURM_VIEW_ARENA_BYTES);
     loop_timer_init(&slurm->next_look, loop, look_begin, slurm);
     loop_timer_init(&slurm->owner_look, loop, owner_look_run, slurm);
     enum err code = slurm_commands_find(settings->config, &slurm->commands, fault);

@@ -113,6 +113,22 @@ enum err slurm_read_jobs(const struct slurm_commands *commands, struct arena *ar
     return code == ERR_OK ? slurm_jobs_decode(json, arena, out, fault) : code;
 }
 
+enum err slurm_digest_jobs(const struct slurm_commands *commands, struct digest *out,
+                           struct fault *fault)
+{
+    static const char *const ARGUMENTS[] = {"--noheader", "--all", "--states=all",
+                                            "--format=%A|%j|%k|%P|%Q|%T|%r|%S|%e|%l|%D|%C|%n|%N",
+                                            NULL};
+    struct arena arena;
+    struct slice text;
+    arena_init(&arena, SLURM_OUTPUT_BYTES_MAX);
+    enum err code = read_all(commands, SLURM_SQUEUE, ARGUMENTS, &arena, &text, fault);
+    if (code == ERR_OK)
+        *out = digest_of(text);
+    arena_deinit(&arena);
+    return code;
+}
+
 enum err slurm_read_config(const struct slurm_commands *commands, struct arena *arena,
                            struct slice *out_text, struct fault *fault)
 {

@@ -435,15 +435,16 @@ static void submit(struct slurm_launch *launch)
 void slurm_launch_run(struct slurm_call *call)
 {
     const struct slurm_settings *settings = &call->slurm->settings;
-    struct slurm_launch launch = {.call = call,
-                                  .slurm = call->slurm,
-                                  .base = {.arena = &call->arena,
-                                           .site_name = settings->site_name,
-                                           .nodes = settings->nodes,
-                                           .node_count = settings->node_count,
-                                           .spans = {.report_limit = SLURM_REPORT_LIMIT},
-                                           .gate_limit = call->gate_limit,
-                                           .notice = settings->config->surplus.notice}};
+    struct slurm_launch launch = {
+        .call = call,
+        .slurm = call->slurm,
+        .base = {.arena = &call->arena,
+                 .site_name = settings->site_name,
+                 .nodes = settings->nodes,
+                 .node_count = settings->node_count,
+                 .spans = {.renew_every = SLURM_RENEW_EVERY, .report_limit = SLURM_REPORT_LIMIT},
+                 .gate_limit = call->gate_limit,
+                 .notice = settings->config->surplus.notice}};
     enum err code = ERR_OK;
     while (code == ERR_OK && call->incarnation == 0)
         if (entropy_fill(&call->incarnation, sizeof(call->incarnation)) != ERR_OK)

@@ -2,6 +2,7 @@
 #ifndef LQ_DRIVE_SLURM_PRIVATE_H
 #define LQ_DRIVE_SLURM_PRIVATE_H
 
+#include "base/digest.h"
 #include "drive/driver_private.h"
 #include "drive/launch.h"
 #include "drive/program.h"
@@ -11,18 +12,22 @@
 
 enum {
     SLURM_CALLS_MAX = 8192, /* under way at once */
-    SLURM_SUBMITTERS = 4,   /* one sbatch takes some ten milliseconds, most of them waiting */
+    SLURM_SUBMITTERS = 8,   /* one sbatch takes some ten milliseconds, most of them waiting */
     SLURM_ORDER_ARENA_BYTES = 24 << 20,
     SLURM_VIEW_ARENA_BYTES = 256 << 20,
-    SLURM_LOOK_GAP_MS = 200,      /* between looks at the cluster */
-    SLURM_LOOK_GAP_MAX_MS = 5000, /* after looks that failed */
-    SLURM_OWNER_GAP_MS = 1000,    /* while an owner is held up */
-    SLURM_GUARD_GAP_MS = 3000,    /* where the agent does the reclaiming, while work runs */
-    SLURM_SAID_MAX = 512,         /* of a command's complaint */
+    SLURM_LOOK_GAP_MS = 200,       /* between looks at the cluster */
+    SLURM_LOOK_GAP_MAX_MS = 5000,  /* after looks that failed */
+    SLURM_OWNER_GAP_MS = 1000,     /* while an owner is held up */
+    SLURM_GUARD_GAP_MS = 3000,     /* where the agent does the reclaiming, while work runs */
+    SLURM_VIEW_AGE_MAX_MS = 60000, /* jobs are read anew even when their listing stays the same */
+    SLURM_SAID_MAX = 512,          /* of a command's complaint */
     SLURM_PORT_FIRST = 20000,
     SLURM_PORTS = 12000, /* below the kernel's own range */
 };
 #define SLURM_CALL_LIMIT SPAN_S(20)
+/* What a supervisor tells its agent unasked; orders to it go at once. Shorter than the silence
+ * after which the agent asks Slurm (core/agent.h, engine_poll). */
+#define SLURM_RENEW_EVERY SPAN_S(4)
 /* A supervisor whose agent is away holds its node no longer than this after the program's end: the
  * end record stays. */
 #define SLURM_REPORT_LIMIT SPAN_S(30)
@@ -62,6 +67,10 @@ enum err slurm_read_nodes(const struct slurm_commands *commands, struct arena *a
                           struct fault *fault) LQ_CHECKED;
 enum err slurm_read_jobs(const struct slurm_commands *commands, struct arena *arena,
                          struct slurm_jobs *out, struct fault *fault) LQ_CHECKED;
+/* What changes of any job, in few bytes and at a twentieth of the JSON's cost: compared, never
+ * read. The same digest: slurm_read_jobs would say what it said then. ERR_IO. */
+enum err slurm_digest_jobs(const struct slurm_commands *commands, struct digest *out,
+                           struct fault *fault) LQ_CHECKED;
 /* The text of scontrol show config. */
 enum err slurm_read_config(const struct slurm_commands *commands, struct arena *arena,
                            struct slice *out_text, struct fault *fault) LQ_CHECKED;
@@ -96,6 +105,16 @@ struct slurm_account {
 
 struct worker;
 
+/* The cluster's jobs as last read: of the look under way. */
+struct slurm_view {
+    struct arena arena;
+    bool is_known; /* slurmctld answered */
+    struct slurm_jobs jobs;
+    struct fault fault;
+    struct digest listing; /* slurm_digest_jobs just before */
+    struct boot_ns read_at;
+};
+
 struct slurm {
     struct driver base;
     struct loop *loop;
@@ -109,8 +128,9 @@ struct slurm {
     struct span_ms gate_limit, notice; /* notice: from Slurm's TERM to its KILL, less last words */
     char bwrap[PROGRAM_PATH_MAX];
     struct worker *submitters[SLURM_SUBMITTERS], *looker;
-    struct worker *prober;         /* made when first needed; its jobs take minutes */
-    struct slurm_seen *seen;       /* NULL: not yet */
+    struct worker *prober;   /* made when first needed; its jobs take minutes */
+    struct slurm_seen *seen; /* NULL: not yet */
+    struct slurm_view view;
     struct slurm_call *calls;      /* under way */
     uint32_t call_count, listings; /* listings: driver_list calls that wait */
     bool is_looking, wants_measure;
@@ -136,14 +156,6 @@ struct slurm_call { /* belongs to a worker while SERVED, or submitted */
     struct drive_rank_end *ranks; /* inspect, kill */
     struct boot_ns give_up_at;
     bool is_cancelled; /* scancel was heard */
-};
-
-/* A look at the whole cluster, on the worker. */
-struct slurm_view {
-    struct arena arena;
-    bool is_known; /* slurmctld answered */
-    struct slurm_jobs jobs;
-    struct fault fault;
 };
 
 /* ---- slurm_cluster.c, blocking, at the start */

@@ -55,8 +55,8 @@ PreemptMode={mode}
 JobRequeue=1
 KillWait={kill_wait}
 MinJobAge={min_job_age}
-SlurmctldTimeout=30
-SlurmdTimeout=30
+SlurmctldTimeout={timeout_s}
+SlurmdTimeout={timeout_s}
 InactiveLimit=0
 GresTypes=gpu
 DefMemPerCPU=64
@@ -94,7 +94,7 @@ def free_ports(count):
 
 class Cluster:
     def __init__(self, folder, name, nodes=2, gpu="a100", gpus=4, kill_wait=5, min_job_age=300,
-                 scheduler=SCHEDULER, yields=True, groups=True):
+                 scheduler=SCHEDULER, yields=True, groups=True, cpus=8, memory_mib=4096, timeout_s=30):
         self.folder, self.name = folder, name
         self.tag = f"{name}-{os.getpid()}"  # control groups of two runs must not meet
         self.nodes = [f"{self.tag}-n{number}" for number in range(1, nodes + 1)]
@@ -103,11 +103,11 @@ class Cluster:
         self.yields = yields  # Slurm itself takes the pool's jobs off for the owner
         self.has_groups = groups and has_cgroups()  # else Slurm's signals reach every process of a job
         self.daemons = {}
-        self._write(gpu, gpus, kill_wait, min_job_age, scheduler)
+        self._write(gpu, gpus, kill_wait, min_job_age, scheduler, cpus, memory_mib, timeout_s)
 
     # ---- files
 
-    def _write(self, gpu, gpus, kill_wait, min_job_age, scheduler):
+    def _write(self, gpu, gpus, kill_wait, min_job_age, scheduler, cpus, memory_mib, timeout_s):
         slurm, munge = pwd.getpwnam("slurm"), pwd.getpwnam("munge")
         for name, owner in (("state", slurm), ("log", slurm), ("run", slurm), ("munge", munge), ("dev", None)):
             path = os.path.join(self.folder, name)
@@ -122,14 +122,14 @@ class Cluster:
         os.chmod(key, 0o600)
         host, groups = socket.gethostname().split(".")[0], self.has_groups
         text = CONF.format(name=self.tag, host=host, port=self.port, folder=self.folder, kill_wait=kill_wait,
-                           min_job_age=min_job_age, scheduler=scheduler, proctrack="proctrack/cgroup" if groups else "proctrack/linuxproc",
+                           min_job_age=min_job_age, timeout_s=timeout_s, scheduler=scheduler, proctrack="proctrack/cgroup" if groups else "proctrack/linuxproc",
                            task="task/cgroup" if groups else "task/none",
                            preempt="preempt/partition_prio" if self.yields else "preempt/none",
                            mode="REQUEUE" if self.yields else "OFF")
         for number, node in enumerate(self.nodes, 1):
             os.makedirs(os.path.join(self.folder, "spool", node))
-            text += (f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={self.port + number} CPUs=8 Sockets=1 "
-                     f"CoresPerSocket=8 ThreadsPerCore=1 RealMemory=4096 Gres=gpu:{gpu}:{gpus} State=UNKNOWN\n")
+            text += (f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={self.port + number} CPUs={cpus} Sockets=1 "
+                     f"CoresPerSocket={cpus} ThreadsPerCore=1 RealMemory={memory_mib} Gres=gpu:{gpu}:{gpus} State=UNKNOWN\n")
         mode = "PreemptMode=REQUEUE GraceTime=0" if self.yields else ""
         text += ("PartitionName=owner Nodes=ALL Default=YES PriorityTier=10 PreemptMode=OFF MaxTime=INFINITE State=UP\n"
                  f"PartitionName=surplus Nodes=ALL PriorityTier=1 {mode} MaxTime=INFINITE State=UP\n")

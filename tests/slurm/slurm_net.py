@@ -27,8 +27,8 @@ class SlurmNet(Net):
         logs = [agent.process.text()[-1500:] for agent in self.agents.values() if agent.process is not None]
         return (*super().about(job), rows, logs)
 
-    def slurm_site(self, cluster, *flags, ask="0.10", start=True, **more):
-        self.clusters.append(cluster)
+    def slurm_file(self, cluster, **more):
+        """The site's file, written once; its path."""
         home = os.path.join(cluster.folder, "pool-" + os.path.basename(self.folder))
         work, file = os.path.join(home, "work"), os.path.join(home, "slurm.yaml")
         if not os.path.exists(home):
@@ -42,8 +42,13 @@ class SlurmNet(Net):
                         "gres": '{"gpu:a100": "A100 80GB SXM"}', **more}
             with open(file, "w", encoding="utf-8") as out:
                 out.writelines(f"{key}: {value}\n" for key, value in settings.items())
+        return file
+
+    def slurm_site(self, cluster, *flags, ask="0.10", start=True, **more):
+        self.clusters.append(cluster)
+        file = self.slurm_file(cluster, **more)
         agent = self.site(cluster.name, nodes=(), ask=ask, start=False,
                           flags=("--slurm", file, "--catalogue", CATALOGUE, "--ask", "A100 80GB SXM=1.00", *flags))
         agent.argv.remove("--ignore-foreign-load")
-        agent.work = os.path.join(work, "attempts")
+        agent.work = os.path.join(os.path.dirname(file), "work", "attempts")
         return agent.start() if start else agent
