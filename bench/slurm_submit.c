@@ -89,7 +89,14 @@ static void on_names(void *context, bool is_known, const struct attempt_token *t
     (void)count;
 }
 
-static const struct driver_events EVENTS = {on_answer, on_capacity, on_names};
+static void on_owner(void *context, const struct driver_owner *owner)
+{
+    (void)context;
+    (void)owner;
+}
+
+static const struct driver_events EVENTS = {
+    .on_answer = on_answer, .on_capacity = on_capacity, .on_names = on_names, .on_owner = on_owner};
 
 static enum err measure(struct arena *arena, const char *path, struct run *run, struct fault *fault)
 {

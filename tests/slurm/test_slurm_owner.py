@@ -106,7 +106,8 @@ def test_a_promise_that_was_broken_is_an_alarm(net, clusters):
         begun(cluster, owner)
         done = net.wait(lambda: [row for row in net.admin.get("/v1/reclaims").json()["items"]
                                  if row["name"] == item["name"] and not row["is_open"]], 30, "its end")[0]
-        assert done["is_breach"] and done["held_ms"] >= item["held_ms"]
+        # Slurm's own whole seconds have the last word.
+        assert done["is_breach"] and done["held_ms"] >= item["held_ms"] - 1000
         audit = net.admin.get("/v1/audit?limit=1000").json()["items"]
         assert len([row for row in audit if row["action"] == "site.reclaim_breach"]) == 1
         assert "lq_reclaim_breaches_total 1" in net.admin.get("/metrics").body.decode()
