@@ -116,8 +116,12 @@ static uint64_t part_u64(struct json_value object, const char *name, const char 
 }
 
 /* "quarantine: zhongwei/n7 since ..., node_lost by 3 jobs of 2 tenants, 1 probe failed" */
-static void quarantines_print(struct cli *cli, struct json_value site)
+static void alarms_print(struct cli *cli, struct json_value site)
 {
+    uint64_t idle = part_u64(site, "attempts", "idle");
+    if (idle > 0)
+        printf("idle: %llu attempts at %.*s hold accelerators and do nothing; see lq events\n",
+               (unsigned long long)idle, SLICE_ARG(cli_safe(cli, api_string(site, "name"))));
     struct json_iterator it = json_iterate(json_object_get(site, "quarantine"));
     while (json_next(&it)) {
         struct slice node = api_string(it.value, "node");
@@ -176,7 +180,7 @@ void network_sites_print(struct cli *cli, const struct json_value *sites, size_t
     }
     table_print(table);
     for (size_t i = 0; i < count; i++)
-        quarantines_print(cli, sites[i]);
+        alarms_print(cli, sites[i]);
 }
 
 static int sites(struct cli *cli)

@@ -71,6 +71,11 @@ void explanation_print(struct cli *cli, struct json_value root)
     table_print(table);
     printf("%.*s\n", SLICE_ARG(cli_safe(cli, api_string(root, "sentence"))));
     failure_print(cli, json_object_get(root, "failure"));
+    if (api_u64(root, "idle_ms") > 0) {
+        char idle[TIME_TEXT_MAX];
+        span_format(SPAN_MS((int64_t)api_u64(root, "idle_ms")), idle);
+        printf("it holds accelerators, and its processors have done nothing for %s\n", idle);
+    }
 }
 
 /* A job file, read; it lives as long as the arena. A script is only found out to be one. */

@@ -104,6 +104,7 @@ struct server_attempt {
     struct boot_ns lease_until; /* policy lease: no lease granted so far outlives this */
     struct boot_ns start_until;
     struct boot_ns budget_until;
+    struct span_ms idle;     /* so long without work on its processors, while it holds devices */
     struct server_told told; /* its command */
     bool told_revoke;        /* was that command a REVOKE */
     bool is_held;            /* the placer keeps its capacity */
@@ -435,6 +436,12 @@ uint64_t *site_watermark(struct server_site *site, struct journal_id journal); /
 enum err site_watermark_add(struct server_site *site, struct journal_id journal, uint64_t seq);
 void server_site_drain(struct step *step);
 void server_site_destroyed(struct step *step);
+
+/* ---- server_idle.c */
+/* A new usage record of the site. */
+void attempt_metered(struct step *step, const struct server_site *site,
+                     const struct usage_record *record);
+bool attempt_is_idle(const struct server_attempt *attempt);
 
 /* ---- server_quarantine.c */
 void quarantine_init(struct server_site *site);

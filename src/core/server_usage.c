@@ -104,6 +104,7 @@ static uint64_t usage_records(struct step *step, struct server_site *site,
                 return seen; /* the reply says from where they are to be sent again */
         }
         usage_insert(step, site, record);
+        attempt_metered(step, site, record);
         seen = record->seq;
     }
     if (request->usage_count > 0)

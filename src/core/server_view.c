@@ -30,6 +30,8 @@ static void failure_write(const struct server_core *core, const struct server_jo
                                         .rest = rest_left(job, now)};
     json_key(writer, "failure");
     failure_story_write(writer, &story);
+    if (job->attempt != NULL && attempt_is_idle(job->attempt))
+        json_put_i64(writer, "idle_ms", job->attempt->idle.ms);
 }
 
 /* A job that the placer does not know of: gated, or resting after failures. */
@@ -163,6 +165,14 @@ static const char *contact_word(const struct server_site *site)
     return site->has_contact ? "ok" : "waiting";
 }
 
+static uint64_t idle_count(const struct server_site *site)
+{
+    uint64_t count = 0;
+    for (const struct server_attempt *at = site->first; at != NULL; at = at->next)
+        count += attempt_is_idle(at);
+    return count;
+}
+
 static void site_write(const struct server_site *site, struct now now, struct json_writer *writer)
 {
     const struct site *value = &site->value;
@@ -185,6 +195,7 @@ static void site_write(const struct server_site *site, struct now now, struct js
     json_put_u64(writer, "offered", site->counts[ATTEMPT_OFFERED]);
     json_put_u64(writer, "running", site->counts[ATTEMPT_RUNNING]);
     json_put_u64(writer, "unknown", site->counts[ATTEMPT_UNKNOWN]);
+    json_put_u64(writer, "idle", idle_count(site));
     json_end_object(writer);
     if (!surplus_is_silent(&value->surplus)) {
         json_key(writer, "surplus");

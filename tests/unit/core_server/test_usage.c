@@ -46,6 +46,53 @@ static void records_are_stored_once_and_acknowledged(void **state)
     world_deinit(&w);
 }
 
+/* Ten minutes of running, with two devices held. */
+static void site_meters(struct world *w, struct fake_site *site, const struct attempt_token *token,
+                        uint64_t seq, int64_t cpu_ms, int64_t cpu_total_ms)
+{
+    enum { TEN_MINUTES = 600 * 1000 };
+    site->usage_count = 1;
+    site->usage[0] = (struct usage_record){
+        .site = site->id,
+        .journal = site->journal,
+        .seq = seq,
+        .token = *token,
+        .delta = {.wall_ms = TEN_MINUTES, .cpu_ms = cpu_ms, .accel_ms = 2 * TEN_MINUTES},
+        .total = {.cpu_ms = cpu_total_ms}};
+    site->usage_acked = seq - 1;
+    sync_now(w, site);
+}
+
+static void who_holds_devices_and_does_nothing_is_named(void **state)
+{
+    struct world w;
+    struct job_id job;
+    struct attempt_token token;
+    struct job_spec spec = job_of(1, 1000);
+    struct buffer text;
+    (void)state;
+    world_init(&w);
+    sites_join(&w);
+    struct fake_site *site = run(&w, &spec, &job, &token);
+    uint64_t seq = 1;
+    for (; seq <= 4; seq++)
+        site_meters(&w, site, &token, seq, 0, 0); /* not measured: nothing is said */
+    site_meters(&w, site, &token, seq++, 500000, 500000);
+    for (int i = 0; i < 2; i++)
+        site_meters(&w, site, &token, seq++, 5000, 505000);
+    assert_int_equal(world_saw(&w, "alarm.attempt_idle"), 0);
+    for (int i = 0; i < 3; i++)
+        site_meters(&w, site, &token, seq++, 5000, 520000);
+    assert_int_equal(world_saw(&w, "alarm.attempt_idle"), 1);
+    buffer_init(&text, 1 << 20);
+    assert_int_equal(server_core_explain(w.core, job, w.now, &text), ERR_OK);
+    assert_non_null(strstr(buffer_text(&text), "\"idle_ms\":3000000"));
+    buffer_deinit(&text);
+    site_meters(&w, site, &token, seq++, 400000, 920000);
+    assert_int_equal(world_saw(&w, "attempt.busy"), 1);
+    world_deinit(&w);
+}
+
 static void the_same_key_with_other_bytes_is_left_to_the_store(void **state)
 {
     struct world w;
@@ -260,6 +307,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records_are_stored_once_and_acknowledged),
+        cmocka_unit_test(who_holds_devices_and_does_nothing_is_named),
         cmocka_unit_test(the_same_key_with_other_bytes_is_left_to_the_store),
         cmocka_unit_test(a_gap_stops_the_watermark_and_is_asked_for_again),
         cmocka_unit_test(records_lost_for_good_are_told_once),
