@@ -20,7 +20,8 @@ static const struct json_limits LIMITS = {SLURM_OUTPUT_BYTES_MAX, 32, 32000000};
 static bool is_word(struct slice text, const char *word)
 {
     struct slice other = slice_of(word);
-    return text.len == other.len && strncasecmp(text.data, other.data, text.len) == 0;
+    return text.len == other.len &&
+           (text.len == 0 || strncasecmp(text.data, other.data, text.len) == 0);
 }
 
 /* 5, or {"set": true, "infinite": false, "number": 5}; `otherwise` when it is neither. */

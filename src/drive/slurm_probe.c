@@ -50,10 +50,15 @@ static void add_number(struct words *words, const char *flag, unsigned value)
 
 static void make_words(const struct probing *probing, const char *script, struct words *words)
 {
-    static const char *const ALWAYS[] = {
-        "--wait",   "--no-requeue", "--job-name=" SLURM_PROBE_NAME, "--export=NIL",
-        "--time=1", "--ntasks=1",   "--output=/dev/null",           "--mem=64M",
-        "--chdir=/"};
+    static const char *const ALWAYS[] = {"--wait",
+                                         "--no-requeue",
+                                         ("--job-name=" SLURM_PROBE_NAME),
+                                         "--export=NIL",
+                                         "--time=1",
+                                         "--ntasks=1",
+                                         "--output=/dev/null",
+                                         "--mem=64M",
+                                         "--chdir=/"};
     const struct slurm *slurm = probing->slurm;
     const struct slurm_config *config = slurm->settings.config;
     for (size_t i = 0; i < sizeof(ALWAYS) / sizeof(ALWAYS[0]); i++)
