@@ -276,10 +276,40 @@ static void case_run(const struct hetero_case *test, const struct hetero_speeds 
     fflush(stdout);
 }
 
+static int usage(void)
+{
+    fputs("bench/bound [--root FOLDER] [--slots N] [CASE ...]; cases:", stderr);
+    for (int i = 0; i < HETERO_CASE_COUNT; i++)
+        fprintf(stderr, " %s", HETERO_CASES[i].name);
+    fprintf(stderr, "; slots: 2 to %d\n", SLOTS_MAX);
+    return 2;
+}
+
+static bool is_named(char **names, const char *name)
+{
+    bool is_found = false;
+    for (; *names != NULL; names++)
+        is_found = is_found || strcmp(*names, name) == 0;
+    return is_found;
+}
+
+static bool are_cases(char **names)
+{
+    for (; *names != NULL; names++) {
+        bool is_case = false;
+        for (int i = 0; i < HETERO_CASE_COUNT; i++)
+            is_case = is_case || strcmp(*names, HETERO_CASES[i].name) == 0;
+        if (!is_case)
+            return false;
+    }
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     const char *root = ".";
-    int slots = SLOTS_DEFAULT, first = 1;
+    long slots = SLOTS_DEFAULT;
+    int first = 1;
     struct hetero_speeds speeds;
     struct fault fault = {0};
     struct arena arena;
@@ -287,25 +317,21 @@ int main(int argc, char **argv)
         if (strcmp(argv[first], "--root") == 0)
             root = argv[first + 1];
         else if (strcmp(argv[first], "--slots") == 0)
-            slots = (int)strtol(argv[first + 1], NULL, 10);
+            slots = strtol(argv[first + 1], NULL, 10);
+        else
+            return usage();
     }
-    if (slots < 2 || slots > SLOTS_MAX) {
-        fprintf(stderr, "bound: --slots wants 2 to %d\n", SLOTS_MAX);
-        return 2;
-    }
+    if (slots < 2 || slots > SLOTS_MAX || !are_cases(argv + first))
+        return usage();
     arena_init(&arena, ARENA_BYTES_MAX);
     if (hetero_speeds_read(read_file(&arena, root, HETERO_SPEEDS), &arena, &speeds, &fault) !=
         ERR_OK) {
         fprintf(stderr, "bound: %s:%u: %s\n", HETERO_SPEEDS, fault.line, fault.message);
         return 1;
     }
-    for (int i = 0; i < HETERO_CASE_COUNT; i++) {
-        bool is_wanted = first == argc;
-        for (int a = first; a < argc; a++)
-            is_wanted = is_wanted || strcmp(argv[a], HETERO_CASES[i].name) == 0;
-        if (is_wanted)
-            case_run(&HETERO_CASES[i], &speeds, root, slots, &arena);
-    }
+    for (int i = 0; i < HETERO_CASE_COUNT; i++)
+        if (first == argc || is_named(argv + first, HETERO_CASES[i].name))
+            case_run(&HETERO_CASES[i], &speeds, root, (int)slots, &arena);
     arena_deinit(&arena);
     return 0;
 }
