@@ -472,3 +472,14 @@ void cgroup_remove(const struct cgroup *group)
         if (group->folder[part][0] != '\0' && !is_repeated(group, part))
             (void)rmdir(group->folder[part]);
 }
+
+void cgroup_of_self(struct cgroup *out)
+{
+    *out = (struct cgroup){0};
+    if (own_folder("memory", out->folder[CGROUP_MEMORY]))
+        out->version = 1;
+    else if (own_folder("", out->folder[CGROUP_MEMORY]))
+        out->version = 2;
+    else
+        out->folder[CGROUP_MEMORY][0] = '\0';
+}

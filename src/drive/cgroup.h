@@ -54,6 +54,9 @@ bool cgroup_is_empty(const struct cgroup *group);
 /* SIGKILL to all inside, once: forks that race with it need another call. False: nothing was there
  * to kill (or no group to do it with). */
 bool cgroup_kill(const struct cgroup *group);
+/* The group that this process was put into, for its counters alone; nothing is made. version 0:
+ * there is none. */
+void cgroup_of_self(struct cgroup *out);
 uint64_t cgroup_oom_kills(const struct cgroup *group); /* so far */
 int64_t cgroup_cpu_ms(const struct cgroup *group);     /* so far; -1: not known */
 int64_t cgroup_mem_bytes(const struct cgroup *group);  /* now; -1: not known */

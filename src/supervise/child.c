@@ -73,6 +73,10 @@ enum err child_prepare(struct child *child, struct fault *fault)
         char name[SUPERVISE_GROUP_NAME_MAX];
         supervise_group_name(&doc->token, doc->rank, name);
         code = cgroup_make(&doc->node_group, name, &doc->limits, &child->group, fault);
+    } else if (code == ERR_OK && slice_has_prefix(doc->socket, SLICE_LITERAL("tcp:"))) {
+        /* A cluster's node: we are in the group that the engine made for this job alone. */
+        cgroup_of_self(&child->engine);
+        child->engine_kills = cgroup_oom_kills(&child->engine);
     }
     return code;
 }
@@ -228,6 +232,8 @@ int64_t child_cpu_ms(const struct child *child)
 
 bool child_ran_out_of_memory(const struct child *child)
 {
+    if (child->engine.version != 0)
+        return cgroup_oom_kills(&child->engine) > child->engine_kills;
     return cgroup_oom_kills(&child->group) != 0;
 }
 

@@ -11,6 +11,8 @@ struct child {
     const struct supervise_doc *doc; /* borrowed */
     int folder, work, scratch;       /* descriptors: the rank's folder and two inside */
     struct cgroup group;             /* the rank's own; version 0: none */
+    struct cgroup engine;            /* the one that the engine made for the job; else version 0 */
+    uint64_t engine_kills;           /* in there, before the program began */
     int net;                         /* the gang's network, once found; -1 */
     pid_t bwrap;                     /* 0: not started, or reaped */
     pid_t init;                      /* process 1 of the sandbox, as we see it; 0: not yet known */

@@ -1,5 +1,7 @@
 """A cluster whose owner changes his mind, that lies, and users who write what Slurm would read: nothing lost, nothing escaped."""
 
+import pytest
+from cluster import has_cgroups
 from test_slurm_faults import COUNTER, named, slow_tools, wait_named
 
 
@@ -80,3 +82,14 @@ def test_a_job_that_is_held_before_it_starts_is_taken_back(net, clusters):
     net.admin.post(f"/v1/jobs/{job}:cancel")
     assert net.wait_job(job)["state"] == "cancelled"
     cluster.wait(lambda: all(row["job_state"] != "PENDING" for row in named(cluster, job)) or None, 40, "an empty queue")
+
+
+@pytest.mark.skipif(not has_cgroups(), reason="Slurm cannot limit memory here: no control groups of version 1 that can be written")
+def test_a_program_that_slurm_kills_for_its_memory_is_out_of_memory_and_not_tried_again(net, clusters):
+    cluster = clusters("alpha")
+    net.slurm_site(cluster)
+    job = net.submit("echo big; head -c 400M /dev/zero | tail -c 1 >/dev/null; tail /dev/zero", name="big", retries=3,
+                     resources={"cpus": 1, "memory": "96MiB"})
+    view = net.wait_job(job, seconds=60)
+    assert (view["state"], view["outcome"]) == ("failed", "out_of_memory"), net.about(job)
+    assert view["failures"] == {"out_of_memory": 1} and len(view["attempts"]) == 1
