@@ -2,20 +2,24 @@
 killed, the line between an agent and the server is cut. Each comes back after some seconds."""
 
 import contextlib
+import os
 import random
 import signal
 import sys
 import threading
+import time
 
 EVERY_S = (6.0, 12.0)
 AWAY_S = (1.0, 6.0)
+GHOST_S = 3.0
 CALM_S = 12.0  # before the end, nothing new goes wrong
 
 
 class Chaos(threading.Thread):
-    def __init__(self, net, clusters, seed, seconds):
+    def __init__(self, net, clusters, seed, seconds, owners_folder):
         super().__init__(daemon=True)
         self.net, self.clusters, self.chance = net, clusters, random.Random(seed)
+        self.owners_folder = owners_folder
         self.left_s, self.counts, self.failures = seconds - CALM_S, {}, []
         self.over = threading.Event()
 
@@ -50,6 +54,14 @@ class Chaos(threading.Thread):
                 for node, (_, flags) in cluster.states().items():
                     if "DRAIN" in flags:
                         cluster.run("scontrol", "update", f"nodename={node}", "state=resume")
+                self.end_ghosts(cluster)
+
+    def end_ghosts(self, cluster):
+        """Owners cancel what is over and still runs in Slurm's books: its end was not saved before the kill."""
+        for job in cluster.jobs():
+            path = os.path.join(self.owners_folder, job["name"].removeprefix("own-") + ".end")
+            if job["job_state"] == "RUNNING" and os.path.exists(path) and os.path.getmtime(path) < time.time() - GHOST_S:
+                cluster.run("scancel", str(job["job_id"]), check=False)
 
     def run(self):
         while self.left_s > 0 and not self.pause(EVERY_S):

@@ -67,13 +67,16 @@ class Records:
     """The completion log of one cluster: jobcomp/filetxt, which needs no database daemon."""
 
     def __init__(self, cluster):
-        self.jobs = []
+        self.jobs, known = [], set()
         path = os.path.join(cluster.folder, "log", "jobcomp.txt")
         if not os.path.exists(path):
             return
         with open(path, encoding="utf-8", errors="replace") as file:
             for line in file:
                 row = dict(word.split("=", 1) for word in line.split() if "=" in word)
+                if row["JobId"] in known:  # a controller that forgot the first end, and was told again
+                    continue
+                known.add(row["JobId"])
                 self.jobs.append({"id": int(row["JobId"]), "name": row["Name"], "state": row["JobState"],
                                   "partition": row["Partition"], "start": stamp(row["StartTime"]),
                                   "end": stamp(row["EndTime"]), "nodes": expand(row["NodeList"])})

@@ -70,7 +70,9 @@ def figures(options, arrivals, left_out, alone, shared, jobs, records, seen):
     reclaim = [row["delta"] for row in rows if row["is_reclaim"] and row["delta"] is not None]
     demand = {key: sum(row["arrival"].devices * row["arrival"].run_s for row in rows if row["is_reclaim"] in key)
               for key in ((True,), (True, False))}
-    rest = [abs(row["rest_s"]) for row in usage]
+    # A killed controller forgets what it had not saved: a start (its record is shorter than the run) or an end.
+    forgot = [row for row in usage if seen["chaos"] and (row["name"] in seen["left"] or row["rest_s"] < -ROUNDING_S)]
+    rest = [abs(row["rest_s"]) for row in usage if row not in forgot]
     interval = STEP_S * STEPS_PER_CHECKPOINT
     return {
         "util_before_pct": round(100 * before / (devices * seconds), 2),
@@ -96,15 +98,17 @@ def figures(options, arrivals, left_out, alone, shared, jobs, records, seen):
             "work_again_p50_s": round(count.percentile([seconds for seconds, _ in again], 50), 3),
             "older_checkpoint_used": sum(not is_newest for _, is_newest in again),
             "attempts_followed": len(again),
-            "usage_compared": len(usage),
+            "usage_compared": len(usage) - len(forgot),
+            "usage_slurm_forgot": len(forgot),
             "usage_rest_p50_s": round(statistics.median(rest), 3) if rest else 0,
-            "usage_rest_worst": sorted(usage, key=lambda row: -abs(row["rest_s"]))[:3],
+            "usage_rest_worst": sorted([row for row in usage if row not in forgot], key=lambda row: -abs(row["rest_s"]))[:3],
             "lost_jobs": lost[:10],
             "jobs": len(jobs), "jobs_cancelled_at_the_end": seen["cancelled"],
             "jobs_done": sum(known["view"]["state"] == "succeeded" for known in jobs.values()),
             "attempts": sum(len(known["view"]["attempts"]) for known in jobs.values()),
             "outcomes": outcomes(jobs),
             "faults": seen["chaos"],
+            "left_in_slurm_at_the_end": seen["left"],
             "nodes_not_idle_at_the_end": seen["nodes"],
             "told_by_the_agents": {"reclaims": len(seen["told"]), "breaches": sum(row["is_breach"] for row in seen["told"]),
                                    "held_s_max": max((row["held_ms"] for row in seen["told"]), default=0) / 1000},

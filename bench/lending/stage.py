@@ -21,6 +21,7 @@ LEAD_S = 20.0  # the pool fills before the owners' first job comes
 FILL_SHARE = 1.3  # of the device time that owners leave: the queue never runs dry
 SETTLE_S = 180
 OUTPUT_S = 60
+LEFTOVERS_S = 20
 REST_S = 60  # for the time that is told: set-up and last words
 # Slurm looks at its queue when a job comes or ends, not up to three seconds later.
 SCHEDULER = "bf_interval=1,sched_interval=2,batch_sched_delay=0,preempt_youngest_first"
@@ -66,6 +67,22 @@ def living(cluster):
     return [job["name"] for job in cluster.jobs() if job["job_state"] in ("RUNNING", "PENDING", "COMPLETING", "SUSPENDED")]
 
 
+def end_leftovers(clusters, seconds):
+    """Waits for what Slurm still calls alive, and cancels what stays, as an administrator would: a controller that was
+    killed before it saved a job's end takes the job for running when it comes back. Names of those."""
+    until, left = time.time() + seconds, []
+    for cluster in clusters:
+        while living(cluster) and time.time() < until:
+            time.sleep(0.5)
+        names = living(cluster)
+        if names:
+            for name in names:
+                cluster.run("scancel", f"--name={name}", check=False)
+            cluster.wait(lambda cluster=cluster: not living(cluster), 60, f"the end of {names}")
+        left += names
+    return left
+
+
 def rest(clusters, replay):
     replay.stop()
     for cluster in clusters:
@@ -98,7 +115,7 @@ def with_pool(clock, net, clusters, arrivals, folder, options):
     witness.start()
     time.sleep(LEAD_S)
     if options.chaos:
-        chaos = Chaos(net, clusters, options.seed, options.window_s)
+        chaos = Chaos(net, clusters, options.seed, options.window_s, os.path.join(folder, "shared"))
         chaos.start()
     try:
         replay, window = half(clock, "owners and pool", clusters, arrivals, os.path.join(folder, "shared"), options.window_s,
@@ -117,8 +134,8 @@ def with_pool(clock, net, clusters, arrivals, folder, options):
                             "chaos": chaos.counts if chaos is not None else None}
 
 
-def gather(net, clusters):
-    """What the network and Slurm have on every job, after the last one ended. Output may come later than the end:
+def gather(net):
+    """What the network has on every job, after the last one ended. Output may come later than the end:
     an agent that lost its line tries again after up to 15 s."""
     jobs, until = {}, time.time() + OUTPUT_S
     for job in net.jobs:
@@ -129,9 +146,7 @@ def gather(net, clusters):
                 break
             time.sleep(0.5)
         jobs[job] = {"view": view, "logs": logs, **net.jobs[job]}
-    for cluster in clusters:
-        cluster.wait(lambda cluster=cluster: not living(cluster), 60, f"the end of {living(cluster)}")
-    return jobs, [Records(cluster) for cluster in clusters]
+    return jobs
 
 
 def run(root, folder, options):
@@ -148,7 +163,9 @@ def run(root, folder, options):
         net = Lending(os.path.join(folder, "pool"), options.chaos)
         stack.callback(net.stop)
         shared, window, seen = with_pool(clock, net, clusters, arrivals, folder, options)
-        jobs, records = gather(net, clusters)
+        jobs = gather(net)
+        seen["left"] = end_leftovers(clusters, LEFTOVERS_S)
+        records = [Records(cluster) for cluster in clusters]
         seen["nodes"] = {node: state for cluster in clusters for node, state in cluster.states().items() if state != ("idle", [])}
         seen["told"] = net.everything("/v1/reclaims")
         return report.figures(options, arrivals, left_out, alone, (shared, window), jobs, records, seen)
