@@ -60,6 +60,12 @@ static struct util_sums *node_level(struct server_util *util, uint32_t node)
     return at < util->cell_count ? &util->levels[at] : NULL;
 }
 
+static uint64_t at_most(uint64_t value, uint64_t limit)
+{
+    return value < limit ? value : limit;
+}
+
+/* A site that says more than the node has is taken at what it has. */
 static struct util_sums node_measured(const struct site_node *node, const struct node_load *load)
 {
     struct util_sums level = {0};
@@ -67,13 +73,13 @@ static struct util_sums node_measured(const struct site_node *node, const struct
         return level;
     level.observed_ms = 1;
     level.core_us = node->cpu_milli;
-    level.owner_core_us = load->owner_cpu_milli;
+    level.owner_core_us = at_most(load->owner_cpu_milli, node->cpu_milli);
     level.device_ms = node->accelerator_count;
-    level.owner_device_ms = load->owner_devices;
+    level.owner_device_ms = at_most(load->owner_devices, node->accelerator_count);
     if (load->has_busy) {
         level.measured_core_us = node->cpu_milli;
-        level.owner_busy_core_us = load->owner_busy_cpu_milli;
-        level.pool_busy_core_us = load->pool_busy_cpu_milli;
+        level.owner_busy_core_us = at_most(load->owner_busy_cpu_milli, node->cpu_milli);
+        level.pool_busy_core_us = at_most(load->pool_busy_cpu_milli, node->cpu_milli);
     }
     return level;
 }

@@ -96,6 +96,28 @@ static void a_site_that_measures_nothing_has_no_record(void **state)
     world_deinit(&w);
 }
 
+static void a_site_that_says_too_much_is_taken_at_what_it_has(void **state)
+{
+    struct world w;
+    (void)state;
+    struct fake_site *site = only_site(&w);
+    site->loads[1] = (struct node_load){.is_known = true,
+                                        .has_busy = true,
+                                        .owner_cpu_milli = UINT32_MAX,
+                                        .owner_devices = 200,
+                                        .owner_busy_cpu_milli = UINT32_MAX,
+                                        .pool_busy_cpu_milli = UINT32_MAX};
+    speak(&w, 30);
+    struct util_sums before = w.store.pools_used;
+    speak(&w, 60);
+    uint64_t ms = w.store.pools_used.observed_ms - before.observed_ms;
+    assert_int_equal(w.store.pools_used.owner_core_us - before.owner_core_us, ms * 5000);
+    assert_int_equal(w.store.pools_used.owner_busy_core_us - before.owner_busy_core_us, ms * 4500);
+    assert_int_equal(w.store.pools_used.owner_device_ms, 0);
+    assert_int_equal(w.store.pools_used.pool_busy_core_us, 0);
+    world_deinit(&w);
+}
+
 static void runs_are_counted_on_after_a_restart(void **state)
 {
     struct world w;
@@ -125,6 +147,7 @@ int main(void)
         cmocka_unit_test(a_run_counts_from_its_gate_to_its_end),
         cmocka_unit_test(a_silence_is_not_counted),
         cmocka_unit_test(a_site_that_measures_nothing_has_no_record),
+        cmocka_unit_test(a_site_that_says_too_much_is_taken_at_what_it_has),
         cmocka_unit_test(runs_are_counted_on_after_a_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
