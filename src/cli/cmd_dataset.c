@@ -1,4 +1,4 @@
-/* Datasets: named content that jobs read. */
+/* Datasets: named content that jobs read. Throughput: what was measured of workloads. */
 #include <stdio.h>
 #include <string.h>
 
@@ -166,3 +166,62 @@ const struct command COMMAND_DATASET_DELETE = {
     .positional_min = 1,
     .positional_max = 1,
     .run = dataset_delete};
+
+/* ---- throughput */
+
+static void kind_row(struct cli *cli, struct table *table, struct json_value workload,
+                     struct json_value kind)
+{
+    struct slice name = api_string(workload, "name"), model = api_string(kind, "accelerator");
+    uint64_t devices = api_u64(kind, "devices"), rate = api_u64(kind, "units_per_s_micro");
+    table_cell(table, cli_safe(cli, name.len > 0 ? name : api_string(workload, "workload")));
+    table_cell_printf(table, "%llu x %llu.%03llu", (unsigned long long)api_u64(workload, "nodes"),
+                      (unsigned long long)api_u64(workload, "cpu_milli") / 1000,
+                      (unsigned long long)api_u64(workload, "cpu_milli") % 1000);
+    table_cell(table, api_string(kind, "runtime"));
+    if (devices > 0)
+        table_cell_printf(table, "%.*s*%llu", SLICE_ARG(cli_safe(cli, model)),
+                          (unsigned long long)devices);
+    else
+        table_cell_text(table, "-");
+    if (rate > 0)
+        table_cell_printf(table, "%llu.%03llu", (unsigned long long)(rate / 1000000),
+                          (unsigned long long)(rate / 1000 % 1000));
+    else
+        table_cell_text(table, "not measured");
+    char over[TIME_TEXT_MAX];
+    span_format(SPAN_MS((int64_t)api_u64(kind, "ms")), over);
+    table_cell_text(table, over);
+}
+
+static int throughput(struct cli *cli)
+{
+    static const char *const HEADS[] = {"WORKLOAD", "NODES x CPUS", "RUNTIME",
+                                        "DEVICES",  "UNITS/S",      "MEASURED FOR"};
+    static const enum table_align ALIGNS[] = {TABLE_LEFT, TABLE_LEFT,  TABLE_LEFT,
+                                              TABLE_LEFT, TABLE_RIGHT, TABLE_RIGHT};
+    struct api_list list;
+    int code = api_list(cli, "/v1/throughput", 0, &list);
+    if (code != EXIT_DONE)
+        return code;
+    if (cli->is_json)
+        return api_print_list(cli, &list);
+    struct table *table = table_create(cli, HEADS, ALIGNS, COUNT(HEADS));
+    for (size_t i = 0; i < list.count; i++) {
+        struct json_iterator it = json_iterate(json_object_get(list.items[i], "kinds"));
+        while (json_next(&it))
+            kind_row(cli, table, list.items[i], it.value);
+    }
+    table_print(table);
+    return EXIT_DONE;
+}
+
+const struct command COMMAND_THROUGHPUT = {
+    .name = "throughput",
+    .group = "Work",
+    .summary = "how fast each kind of chip does each workload, as measured",
+    .usage = "",
+    .details = "Units are the programs' own: what they write to LQ_PROGRESS_FILE "
+               "(docs/formats/supervise.md). Older figures count half after an hour.\n\n"
+               "Example:\n  lq throughput",
+    .run = throughput};

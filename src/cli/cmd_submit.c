@@ -37,6 +37,38 @@ void failure_print(struct cli *cli, struct json_value failure)
     printf(": %.*s\n", SLICE_ARG(cli_safe(cli, api_string(failure, "next"))));
 }
 
+/* Of a job with a workload: what a unit of its work costs in each way that it may run. */
+static void choices_print(struct cli *cli, struct json_value root)
+{
+    static const char *const HEADS[] = {"SITE",    "VARIANT",     "ACCELERATOR",     "SPEED",
+                                        "UNITS/S", "ASK AN HOUR", "A MILLION UNITS", "SCORE"};
+    static const enum table_align ALIGNS[] = {TABLE_LEFT,  TABLE_RIGHT, TABLE_LEFT,  TABLE_LEFT,
+                                              TABLE_RIGHT, TABLE_RIGHT, TABLE_RIGHT, TABLE_RIGHT};
+    struct json_value choices = json_object_get(root, "choices");
+    if (json_count(choices) == 0)
+        return;
+    struct table *table = table_create(cli, HEADS, ALIGNS, sizeof(HEADS) / sizeof(HEADS[0]));
+    struct json_iterator it = json_iterate(choices);
+    while (json_next(&it)) {
+        struct slice model = api_string(it.value, "accelerator"),
+                     unit = api_string(it.value, "ask_per_million_units");
+        uint64_t rate = api_u64(it.value, "units_per_s_micro");
+        table_cell(table, api_string(it.value, "site"));
+        table_cell_printf(table, "%llu", (unsigned long long)api_u64(it.value, "variant"));
+        table_cell(table, model.len > 0 ? cli_safe(cli, model) : SLICE_LITERAL("-"));
+        table_cell(table, api_string(it.value, "speed"));
+        if (rate > 0)
+            table_cell_printf(table, "%llu.%03llu", (unsigned long long)(rate / 1000000),
+                              (unsigned long long)(rate / 1000 % 1000));
+        else
+            table_cell_text(table, "-");
+        table_cell(table, api_string(it.value, "ask_per_hour"));
+        table_cell(table, unit.len > 0 ? unit : SLICE_LITERAL("-"));
+        table_cell(table, api_string(it.value, "total"));
+    }
+    table_print(table);
+}
+
 void explanation_print(struct cli *cli, struct json_value root)
 {
     static const char *const HEADS[] = {"SITE", "ASK", "SCORE", "STARTS IN", "WHY"};
@@ -69,6 +101,7 @@ void explanation_print(struct cli *cli, struct json_value root)
         table_cell(table, api_string(it.value, "reason"));
     }
     table_print(table);
+    choices_print(cli, root);
     printf("%.*s\n", SLICE_ARG(cli_safe(cli, api_string(root, "sentence"))));
     failure_print(cli, json_object_get(root, "failure"));
     if (api_u64(root, "idle_ms") > 0) {

@@ -8,6 +8,7 @@ const struct command *const CLI_COMMANDS[] = {
     &COMMAND_SHOW,
     &COMMAND_LOGS,
     &COMMAND_EXPLAIN,
+    &COMMAND_THROUGHPUT,
     &COMMAND_CANCEL,
     &COMMAND_RETRY,
     &COMMAND_ARTIFACTS,

@@ -10,6 +10,19 @@
 
 enum { PER_MILLE = 1000, TIMERS_MAX = 1 << 26, JOBS_MAX = 1 << 24, JURISDICTIONS_MAX = 65536 };
 
+/* What the catalogue says of chips. */
+static bool chips_put(struct placer *placer, const struct catalogue *catalogue)
+{
+    for (uint32_t i = 0; catalogue != NULL && i < catalogue->count; i++) {
+        const struct accelerator *row = &catalogue->rows[i];
+        const struct place_chip_facts facts = {
+            row->model, row->fp16_gflops.has ? row->fp16_gflops.value : 0, row->is_domestic};
+        if (placer_chip_put(placer, &facts) != ERR_OK)
+            return false;
+    }
+    return true;
+}
+
 struct server_core *server_core_create(const struct protocol_rules *rules,
                                        const struct server_settings *settings, uint64_t random_seed)
 {
@@ -33,10 +46,11 @@ struct server_core *server_core_create(const struct protocol_rules *rules,
     }
     vector_init(&core->jurisdictions, sizeof(char *), JURISDICTIONS_MAX);
     strmap_init(&core->links, SERVER_DOCS_MAX, random_seed);
+    idmap_init(&core->workloads, SERVER_DOCS_MAX, random_seed);
     core->place_due = BOOT_NEVER;
     heap_init(&core->timers, TIMERS_MAX);
     core->placer = placer_create();
-    if (core->placer == NULL) {
+    if (core->placer == NULL || !chips_put(core->placer, settings->catalogue)) {
         server_core_destroy(core);
         return NULL;
     }
@@ -84,6 +98,7 @@ void server_core_destroy(struct server_core *core)
         free(*(char **)vector_at(&core->jurisdictions, i));
     vector_deinit(&core->jurisdictions);
     links_free(core);
+    speeds_free(core);
     docs_free(core);
     strmap_deinit(&core->keys);
     heap_deinit(&core->timers);

@@ -16,6 +16,7 @@
 #include "base/arena.h"
 #include "core/rules.h"
 #include "model/account.h"
+#include "model/catalogue.h"
 #include "model/change.h"
 #include "model/site.h"
 #include "place/place.h"
@@ -34,8 +35,9 @@ struct server_settings {
     struct span_ms usage_every;
     struct span_ms retain; /* how long sites keep acknowledged ends and records, for restores */
     struct span_ms gate_limit;
-    uint32_t jobs_live_max; /* unfinished jobs held; more are refused with ERR_LIMIT */
-    uint8_t secret_key[32]; /* the server's own; attempts' secrets are derived from it */
+    uint32_t jobs_live_max;            /* unfinished jobs held; more are refused with ERR_LIMIT */
+    uint8_t secret_key[32];            /* the server's own; attempts' secrets are derived from it */
+    const struct catalogue *catalogue; /* outlives the core; NULL: none */
 };
 /* A DOC_POLICY that stands outranks lease_floor, start_limit, site_lost_after and usage_every;
  * kill_time and the drift are the larger of both. */

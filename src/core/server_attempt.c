@@ -241,6 +241,7 @@ static void attempt_close(struct step *step, struct server_attempt *attempt, enu
                               : step->now.wall;
     row_move(step, attempt, to);
     quarantine_attempt_over(step, attempt);
+    speed_end(step, attempt);
     if (attempt->is_held)
         placer_release(core->placer, row->token.job, step->now.wall);
     *out_row = *row;
@@ -331,6 +332,7 @@ void attempt_offer(struct step *step, struct server_job *job, struct server_site
     attempt->is_held = true;
     attempt_insert(step, attempt);
     attempt_event(step, attempt, "attempt.offered");
+    speed_begin(step, attempt);
     attempt_timers_start(core, attempt, step->now, false);
     job_timer_arm(core, job, step->now);
 }

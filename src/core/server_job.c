@@ -32,6 +32,7 @@ struct server_job *job_add(struct server_core *core, const struct job_row *row,
     job->row = *row;
     job->spec = spec;
     job->tenant = tenant;
+    job->workload = workload_of(tenant->id, &spec->spec);
     job->retry_at = job->gate_at = BOOT_LONG_AGO;
     timer_init(&job->timer, TIMER_JOB, job);
     spec->users++;
@@ -136,6 +137,7 @@ void job_place(const struct server_job *job, struct place_job *out)
                               .tenant = job->row.tenant,
                               .created_at = job->row.created_at,
                               .array_index = job->row.array_index,
+                              .workload = job->workload,
                               .barred = job->barred,
                               .barred_count = job->barred_count};
     if (job->is_avoiding)

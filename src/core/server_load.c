@@ -48,6 +48,8 @@ static enum err load_value(struct server_core *core, const struct doc *doc,
     case DOC_POLICY:
         policy_apply(core, &value->policy);
         return placer_policy_put(core->placer, &value->policy);
+    case DOC_THROUGHPUT:
+        return speed_load(core, &value->throughput);
     case DOC_SITE_STATE:
         site = site_find(core, value->site_memory.site);
         if (site == NULL)
@@ -223,6 +225,7 @@ static void start_attempt(struct step *step, struct server_attempt *attempt)
     job_place(attempt->job, &place);
     attempt->is_held =
         placer_hold(core->placer, &place, decision, attempt->row.offered_at) == ERR_OK;
+    speed_begin(step, attempt);
     free(decision);
     if (attempt->is_held && attempt->row.revoke != REVOKE_NONE)
         placer_leave(core->placer, attempt->row.token.job);

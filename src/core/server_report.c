@@ -115,6 +115,7 @@ static void report_taken(const struct report *report, struct server_attempt *att
 {
     struct attempt_row *row = &attempt->row;
     row->ran = ran_of(row, line);
+    speed_note(report->step, attempt, &line->progress);
     if (row->state == ATTEMPT_RUNNING)
         return;
     if (row->started_at.us == 0)
@@ -129,6 +130,7 @@ static void report_ended(const struct report *report, struct server_attempt *att
     enum outcome outcome = line->outcome == OUTCOME_NONE ? OUTCOME_NODE_LOST : line->outcome;
     struct span_ms ran = ran_of(row, line);
     acknowledge(report->step, &row->token);
+    speed_note(report->step, attempt, &line->progress);
     attempt_finish(report->step, attempt, ATTEMPT_ENDED, outcome, line->exit_code, ran);
 }
 

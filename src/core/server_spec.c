@@ -92,6 +92,7 @@ static void take_spec(struct block *block, const struct job_spec *spec, struct j
 {
     *out = *spec;
     out->name = take_slice(block, spec->name);
+    out->workload = take_slice(block, spec->workload);
     out->variants = take_variants(block, spec);
     out->workdir = take_slice(block, spec->workdir);
     out->mounts = take_pairs(block, spec->mounts, spec->mount_count);

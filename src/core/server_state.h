@@ -39,6 +39,7 @@ enum {
     SERVER_UNGATE_MAX = 4096,        /* gated jobs released in one step */
     SERVER_EPOCH_JUMP_MAX = 4096,    /* epochs raised at once; a site that claims more is refused */
     SERVER_KEYS_MAX = 16384,         /* idempotency keys whose change may still be on its way */
+    SERVER_WORKLOADS_MAX = 1024,     /* of a tenant that something is known of */
     SERVER_RECENT_MAX = 4096,        /* jobs that ended lately, to refuse stale retries */
     SERVER_RESEND_MIN_MS = 20,       /* between two tellings of the same thing; doubles */
     SERVER_RESEND_MAX_MS = 1000,
@@ -104,18 +105,22 @@ struct server_attempt {
     struct boot_ns lease_until; /* policy lease: no lease granted so far outlives this */
     struct boot_ns start_until;
     struct boot_ns budget_until;
-    struct span_ms idle;     /* so long without work on its processors, while it holds devices */
-    struct server_told told; /* its command */
-    bool told_revoke;        /* was that command a REVOKE */
-    bool is_held;            /* the placer keeps its capacity */
-    bool is_counted;         /* in its site's levels of use */
-    uint64_t seen_in;        /* site->sync_count when its site last reported it */
-    uint32_t place_count;    /* 0: not known (adopted) */
+    struct span_ms idle;      /* so long without work on its processors, while it holds devices */
+    struct server_told told;  /* its command */
+    bool told_revoke;         /* was that command a REVOKE */
+    bool is_held;             /* the placer keeps its capacity */
+    bool is_counted;          /* in its site's levels of use */
+    uint64_t seen_in;         /* site->sync_count when its site last reported it */
+    struct server_kind *kind; /* of its workload, which it keeps alive; NULL: nothing to learn */
+    struct server_workload *workload;
+    struct attempt_progress progress; /* that was counted */
+    uint32_t place_count;             /* 0: not known (adopted) */
     struct rank_place places[];
 };
 
 struct server_job {
     struct job_row row;
+    struct id workload; /* none: compared by the hour */
     struct server_spec *spec;
     struct server_tenant *tenant;
     struct server_attempt *attempt;
@@ -236,6 +241,7 @@ struct server_tenant {
     struct server_tenant *parent;
     uint64_t pending; /* jobs, this tenant and below */
     uint64_t live;    /* jobs of this very tenant */
+    uint32_t workload_count;
     bool is_in_placer;
 };
 
@@ -276,6 +282,7 @@ struct server_core {
     uint32_t jobs_pending, jobs_active, sites_lost;
     uint64_t reclaims, reclaim_breaches;
 
+    struct idmap workloads;      /* -> server_workload, oldest first */
     struct vector jurisdictions; /* char *: interned */
     struct strmap links;         /* \"a|b\" -> struct server_link */
     struct strmap keys;          /* recent idempotency keys, in order of arrival */
@@ -285,6 +292,20 @@ struct server_core {
 struct server_link {
     struct arena arena; /* owns `value` */
     struct link value;
+};
+
+/* What programs' progress tells of a workload (model/throughput.h), and who is trying what. */
+struct server_workload {
+    struct throughput value; /* kinds: NULL */
+    char name[WORKLOAD_NAME_MAX + 1];
+    uint32_t users; /* live attempts that may teach something */
+    struct server_kind {
+        struct throughput_kind value;
+        char accelerator[NAME_MAX + 1];
+        uint32_t trying; /* live attempts */
+        uint64_t told;   /* rate that the placer and the store know */
+    } kinds[THROUGHPUT_KINDS_MAX];
+    uint32_t kind_count;
 };
 
 /* ---- server_step.c: one step's change and outputs */
@@ -376,6 +397,17 @@ enum err job_checkpoint_set(struct server_core *core, struct server_job *job,
                             const struct artifact_row *row, struct site_id site, struct now now);
 /* No further copy of its ended attempt will come: it goes on at once. */
 void job_copied(struct server_core *core, struct server_job *job, struct now now);
+
+/* ---- server_speed.c */
+void speeds_free(struct server_core *core);
+enum err speed_load(struct server_core *core, const struct throughput *value);
+/* Its attempt has a place: if nobody knows how fast that is, it is being tried. */
+void speed_begin(struct step *step, struct server_attempt *attempt);
+/* Its site says how far it is. */
+void speed_note(struct step *step, struct server_attempt *attempt,
+                const struct attempt_progress *said);
+/* Its outcome stands in the row. */
+void speed_end(struct step *step, struct server_attempt *attempt);
 
 /* ---- server_submit.c */
 void server_submit(struct step *step);

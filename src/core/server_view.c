@@ -65,6 +65,9 @@ static void explain_waiting(const struct server_core *core, const struct server_
     json_key(writer, "sites");
     json_begin_array(writer);
     json_end_array(writer);
+    json_key(writer, "choices");
+    json_begin_array(writer);
+    json_end_array(writer);
     json_put_null(writer, "eta_ms");
     json_put_u64(writer, "queue_position", 0);
     json_put_text(writer, "blocked_by", job->is_gated ? "site_state" : "none");
@@ -110,7 +113,10 @@ enum err server_core_dry_run(struct server_core *core, const struct job_spec *sp
 {
     struct arena arena;
     struct place_explanation explanation;
-    struct place_job job = {.spec = spec, .tenant = tenant, .created_at = now.wall};
+    struct place_job job = {.spec = spec,
+                            .tenant = tenant,
+                            .created_at = now.wall,
+                            .workload = workload_of(tenant, spec)};
     const struct server_tenant *owner = tenant_find(core, tenant);
     if (owner == NULL)
         return fault_set(fault, ERR_NOT_FOUND, "tenant", "there is no such tenant");

@@ -372,7 +372,7 @@ uint32_t discover_parse_metax(struct slice text, struct discovered *out)
 static struct slice opencl_model(struct slice type, struct slice platform, struct slice name)
 {
     bool is_pocl = slice_is(platform, "Portable Computing Language") && slice_is(type, "cpu");
-    return is_pocl ? SLICE_LITERAL("PoCL CPU") : name;
+    return is_pocl ? SLICE_LITERAL(CATALOGUE_POCL_MODEL) : name;
 }
 
 uint32_t discover_parse_opencl(struct slice text, struct discovered *out)

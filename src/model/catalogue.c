@@ -32,12 +32,21 @@ enum err catalogue_vendor(struct slice vendor, enum runtime *out_runtime, bool *
     return ERR_NOT_FOUND;
 }
 
+static const struct accelerator POCL = {.model = SLICE_LITERAL(CATALOGUE_POCL_MODEL),
+                                        .vendor = SLICE_LITERAL("PoCL"),
+                                        .runtime = RUNTIME_OPENCL,
+                                        .visible_env = {"", 0},
+                                        .monitor_tool = {"", 0},
+                                        .confidence = {"", 0},
+                                        .source = {"", 0},
+                                        .notes = {"", 0}};
+
 const struct accelerator *catalogue_find(const struct catalogue *catalogue, struct slice model)
 {
     for (uint32_t i = 0; i < catalogue->count; i++)
         if (name_is_equal_caseless(catalogue->rows[i].model, model))
             return &catalogue->rows[i];
-    return NULL;
+    return name_is_equal_caseless(POCL.model, model) ? &POCL : NULL;
 }
 
 /* Does `words` stand at a word's beginning in `model` and end at a word's end? "910B" is in "Ascend

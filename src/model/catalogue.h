@@ -26,6 +26,10 @@ struct accelerator {
     struct slice notes;
 };
 
+/* A processor as PoCL's OpenCL device, by one name whatever its make: known to every catalogue,
+ * with no figures. */
+#define CATALOGUE_POCL_MODEL "PoCL CPU"
+
 struct catalogue {
     const struct accelerator *rows;
     uint32_t count;

@@ -33,6 +33,7 @@ enum doc_kind {
     DOC_OPERATOR,
     DOC_SITE_STATE, /* what the protocol must remember of a site: journal id, last epoch reported,
                        certificate serials */
+    DOC_THROUGHPUT, /* measured, by workload */
     DOC_KIND_COUNT_
 };
 

@@ -160,6 +160,7 @@ struct job_input {
 
 struct job_spec {
     struct slice name;
+    struct slice workload;  /* jobs that name the same one do the same work; may be empty */
     uint32_t num_nodes;     /* gang size, >= 1 */
     uint32_t cpu_milli;     /* per node */
     uint64_t mem_bytes;     /* per node */

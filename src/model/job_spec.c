@@ -446,6 +446,9 @@ static enum err check_terms(const struct job_spec *spec, struct fault *fault)
 
     if ((unsigned)spec->priority >= PRIORITY_COUNT_)
         return fault_set(fault, ERR_INVALID, "priority", "is no priority class");
+    if (spec->workload.len > 0 &&
+        (err = text_line_check(spec->workload, JOB_NAME_MAX, "workload", fault)) != ERR_OK)
+        return err;
     if ((unsigned)spec->contact >= CONTACT_COUNT_)
         return fault_set(fault, ERR_INVALID, "contact.policy", "is no policy");
     if (spec->contact == CONTACT_STRICT && spec->lease.ms != 0)

@@ -88,7 +88,7 @@ const char *const DOC_KIND_WORDS[DOC_KIND_COUNT_] = {
     [DOC_TOKEN] = "token",           [DOC_JOIN_TOKEN] = "join_token",
     [DOC_DATASET] = "dataset",       [DOC_LINK] = "link",
     [DOC_POLICY] = "policy",         [DOC_OPERATOR] = "operator",
-    [DOC_SITE_STATE] = "site_state",
+    [DOC_SITE_STATE] = "site_state", [DOC_THROUGHPUT] = "throughput",
 };
 
 const char *const ARTIFACT_KIND_WORDS[ARTIFACT_KIND_COUNT_] = {

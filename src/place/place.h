@@ -168,6 +168,9 @@ struct place_speed {
 enum err placer_speed_put(struct placer *placer, struct id workload,
                           const struct place_speed *speed) LQ_CHECKED;
 
+/* Nothing is known of it any more. */
+void placer_speed_forget(struct placer *placer, struct id workload);
+
 /* ---- the queue, in order of (created_at, id) within tenant and class. Put replaces.
  * ERR_NOT_FOUND: the tenant; ERR_EXISTS: it is held; ERR_NO_MEMORY, ERR_LIMIT. */
 enum err placer_job_put(struct placer *placer, const struct place_job *job) LQ_CHECKED;

@@ -324,6 +324,15 @@ enum err placer_speed_put(struct placer *placer, struct id workload,
     return ERR_OK;
 }
 
+void placer_speed_forget(struct placer *placer, struct id workload)
+{
+    struct place_workload *at = idmap_remove(&placer->workloads, workload);
+    if (at == NULL)
+        return;
+    free(at);
+    speed_changed(placer, workload);
+}
+
 /* The catalogue's word on the chip; where it has none, the runtime's vendor. Where a chip that any
  * vendor may have made comes from is not known: then it is not domestic. */
 bool place_is_foreign(const struct placer *placer, const struct place_stock *stock)

@@ -34,6 +34,7 @@ void api_agent_artifact_register(struct request *request);
 void api_agent_artifact_show(struct request *request);
 
 /* api_datasets.c */
+void api_throughput_list(struct request *request);
 void api_datasets_list(struct request *request);
 void api_dataset_show(struct request *request);
 void api_dataset_put(struct request *request);

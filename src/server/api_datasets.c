@@ -1,4 +1,4 @@
-/* Datasets: named content of a tenant. */
+/* Datasets: named content of a tenant. Throughput: what was measured of its workloads. */
 #include <string.h>
 
 #include "base/assert.h"
@@ -15,6 +15,17 @@ static bool sees_dataset(const struct request *request, const struct doc_value *
 void api_datasets_list(struct request *request)
 {
     docs_list(request, DOC_DATASET, sees_dataset);
+}
+
+static bool sees_throughput(const struct request *request, const struct doc_value *value)
+{
+    struct subject subject = {.tenant = value->throughput.tenant};
+    return request_may(request, PERM_JOB_READ, &subject);
+}
+
+void api_throughput_list(struct request *request)
+{
+    docs_list(request, DOC_THROUGHPUT, sees_throughput);
 }
 
 /* The id of the named dataset of the request's tenant; false: answered. */

@@ -41,6 +41,9 @@ const struct route ROUTES[] = {
     {"DELETE", "/v1/datasets/{dataset}", PERM_DATASET_WRITE, OWN_TENANT, 0, api_dataset_delete,
      "forget a dataset; jobs that name it keep its content"},
 
+    {"GET", "/v1/throughput", PERM_JOB_READ, OWN_LIST, 0, api_throughput_list,
+     "how fast kinds of chips do each workload, as measured"},
+
     {"GET", "/v1/sites", PERM_NETWORK_READ, OWN_LIST, 0, api_sites_list,
      "sites with contact and capacity"},
     {"GET", "/v1/sites/{site}", PERM_NETWORK_READ, OWN_LIST, 0, api_site_show, "one site"},

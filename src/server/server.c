@@ -214,6 +214,7 @@ static enum err open_catalogue(struct server *server, struct fault *fault)
 static enum err open_core(struct server *server, struct fault *fault)
 {
     struct server_settings settings = server->options->settings;
+    settings.catalogue = &server->catalogue;
     enum err err = identity_open(server, settings.secret_key, fault);
     if (err == ERR_OK)
         err = core_host_create(

@@ -120,6 +120,8 @@ static enum err decode_kind(struct json_value value, struct arena *arena, struct
         return doc_decode_operator(value, arena, &out->account, fault);
     case DOC_SITE_STATE:
         return doc_decode_site_memory(value, arena, &out->site_memory, fault);
+    case DOC_THROUGHPUT:
+        return doc_decode_throughput(value, arena, &out->throughput, fault);
     case DOC_KIND_COUNT_:
         break;
     }
@@ -176,6 +178,9 @@ static void encode_kind(const struct doc_value *value, struct json_writer *write
         return;
     case DOC_SITE_STATE:
         doc_encode_site_memory(&value->site_memory, writer);
+        return;
+    case DOC_THROUGHPUT:
+        doc_encode_throughput(&value->throughput, writer);
         return;
     case DOC_KIND_COUNT_:
         break;
@@ -249,6 +254,9 @@ void doc_key(const struct doc_value *value, char out[DOC_ID_MAX + 1])
         return;
     case DOC_POLICY:
         snprintf(out, DOC_ID_MAX + 1, "policy");
+        return;
+    case DOC_THROUGHPUT:
+        put_id_key(value->throughput.workload, ID_PREFIX_WORKLOAD, out);
         return;
     case DOC_KIND_COUNT_:
         break;

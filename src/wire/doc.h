@@ -14,6 +14,7 @@
 #include "model/account.h"
 #include "model/change.h"
 #include "model/site.h"
+#include "model/throughput.h"
 #include "wire/json.h"
 #include "wire/json_writer.h"
 
@@ -57,6 +58,11 @@ enum err doc_decode_operator(struct json_value value, struct arena *arena,
 enum err doc_decode_site_memory(struct json_value value, struct arena *arena,
                                 struct site_memory *out, struct fault *fault) LQ_CHECKED;
 
+/* Its rates are written for readers, and follow from the rest when it is read. */
+void doc_encode_throughput(const struct throughput *throughput, struct json_writer *writer);
+enum err doc_decode_throughput(struct json_value value, struct arena *arena, struct throughput *out,
+                               struct fault *fault) LQ_CHECKED;
+
 /* Any of them, by kind. */
 struct doc_value {
     enum doc_kind kind;
@@ -72,6 +78,7 @@ struct doc_value {
         struct policy policy;
         struct operator_account account; /* DOC_OPERATOR */
         struct site_memory site_memory;
+        struct throughput throughput;
     };
 };
 /* From a doc's body. Limits: JSON_LIMITS_REQUEST. */
@@ -96,5 +103,6 @@ void doc_key(const struct doc_value *value, char out[DOC_ID_MAX + 1]);
 #define ID_PREFIX_JOURNAL "jrn"
 #define ID_PREFIX_REQUEST "req"
 #define ID_PREFIX_ARTIFACT "art"
+#define ID_PREFIX_WORKLOAD "wkl"
 
 #endif

@@ -31,6 +31,7 @@ static const char *const SPEC_KEYS[] = {
     "checkpoint", "outputs",   "datasets",   "file_mounts", "placement",
     "priority",   "contact",   "time_limit", "expected",    "deadline",
     "budget",     "retries",   "retry",      "inputs",      "shared_folders",
+    "workload",
 };
 static const char *const INPUT_KEYS[] = {"path",       "artifact",     "dataset",
                                          "size_bytes", "jurisdiction", "homes"};
@@ -421,6 +422,7 @@ static void decode_terms(struct value_reader *reader, struct job_spec *out)
     value_opt_choice(reader, "priority", PRIORITY_WORDS, PRIORITY_COUNT_, &priority);
     value_opt_span(reader, "time_limit", &out->time_limit);
     value_opt_span(reader, "expected", &out->expected);
+    value_opt_string(reader, "workload", JOB_NAME_MAX, &out->workload);
     value_opt_wall(reader, "deadline", &out->deadline);
     value_opt_maybe_money(reader, "budget", &budget);
     if (budget.has && budget.value.micros <= 0)

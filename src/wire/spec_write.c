@@ -150,6 +150,7 @@ static void encode_terms(const struct job_spec *spec, struct json_writer *writer
         value_put_span(writer, "lease", spec->lease);
         json_end_object(writer);
     }
+    value_put_text(writer, "workload", spec->workload);
     value_put_span(writer, "time_limit", spec->time_limit);
     value_put_span(writer, "expected", spec->expected);
     value_put_wall(writer, "deadline", spec->deadline);
@@ -260,10 +261,11 @@ bool spec_is_equal(const struct job_spec *a, const struct job_spec *b)
     for (uint32_t i = 0; i < a->variant_count; i++)
         if (!is_same_variant(&a->variants[i], &b->variants[i]))
             return false;
-    return slice_is_equal(a->name, b->name) && a->num_nodes == b->num_nodes &&
-           a->cpu_milli == b->cpu_milli && a->mem_bytes == b->mem_bytes &&
-           a->scratch_bytes == b->scratch_bytes && a->pids_max == b->pids_max &&
-           a->array_count == b->array_count && a->array_parallel_max == b->array_parallel_max &&
+    return slice_is_equal(a->name, b->name) && slice_is_equal(a->workload, b->workload) &&
+           a->num_nodes == b->num_nodes && a->cpu_milli == b->cpu_milli &&
+           a->mem_bytes == b->mem_bytes && a->scratch_bytes == b->scratch_bytes &&
+           a->pids_max == b->pids_max && a->array_count == b->array_count &&
+           a->array_parallel_max == b->array_parallel_max &&
            slice_is_equal(a->workdir, b->workdir) &&
            is_same_pairs(a->mounts, a->mount_count, b->mounts, b->mount_count) &&
            is_same_list(&a->datasets, &b->datasets) && is_same_inputs(a, b) &&

@@ -36,6 +36,15 @@ static const struct site_node NODES[] = {
 static const struct slice TEXTS[] = {SLICE_LITERAL("zhongwei"), SLICE_LITERAL("guian")};
 static const struct journal_id FORMER[] = {{{{1}}}, {{{2}}}};
 
+static const struct throughput_kind KINDS[] = {
+    {.runtime = RUNTIME_CPU, .units = 7, .over = {900}, .fruitless = 1},
+    {.runtime = RUNTIME_CANN,
+     .devices = 8,
+     .accelerator = SLICE_LITERAL("Ascend 910C"),
+     .units = 1000000,
+     .over = {2000000}},
+};
+
 static bool network_example(enum doc_kind kind, struct doc_value *out)
 {
     switch (kind) {
@@ -91,6 +100,17 @@ static bool network_example(enum doc_kind kind, struct doc_value *out)
         return true;
     case DOC_OPERATOR:
         out->account = (struct operator_account){SLICE_LITERAL("op"), SLICE_LITERAL("Op Ltd")};
+        return true;
+    case DOC_THROUGHPUT:
+        out->throughput = (struct throughput){
+            .workload = number(11),
+            .tenant = {number(3)},
+            .name = SLICE_LITERAL("n-body"),
+            .nodes = 2,
+            .cpu_milli = 1500,
+            .kinds = KINDS,
+            .kind_count = 2,
+        };
         return true;
     case DOC_SITE_STATE:
         out->site_memory = (struct site_memory){
@@ -252,6 +272,9 @@ static void test_fields_read_back(void **state)
     assert_int_equal(out.dataset.homes.count, 2);
     AGAIN(DOC_LINK);
     assert_int_equal(out.link.rtt_us, 38400);
+    AGAIN(DOC_THROUGHPUT);
+    assert_int_equal(out.throughput.kind_count, 2);
+    assert_int_equal(throughput_rate(&out.throughput.kinds[1]), 500000000);
     AGAIN(DOC_SITE_STATE);
     assert_true(out.site_memory.epoch_reported == UINT64_MAX);
     assert_int_equal(out.site_memory.former_journal_count, 2);
@@ -312,6 +335,7 @@ static void test_keys_name_each_document(void **state)
         [DOC_POLICY] = "policy",
         [DOC_OPERATOR] = "op",
         [DOC_SITE_STATE] = "site_00000000000000000000000002",
+        [DOC_THROUGHPUT] = "wkl_0000000000000000000000000b",
     };
     (void)state;
     for (int kind = 0; kind < DOC_KIND_COUNT_; kind++) {
@@ -393,6 +417,12 @@ static const struct refusal REFUSALS[] = {
     {DOC_SITE_STATE, "{\"site\":\"site_00000000000000000000000001\",\"epoch_reported\":-1}",
      "epoch_reported", ""},
     {DOC_SITE_STATE, "7", "", "object"},
+    {DOC_THROUGHPUT, "{\"workload\":\"wkl_00000000000000000000000001\"}", "tenant", "required"},
+    {DOC_THROUGHPUT,
+     "{\"workload\":\"wkl_00000000000000000000000001\","
+     "\"tenant\":\"ten_00000000000000000000000001\",\"nodes\":1,\"cpu_milli\":1,"
+     "\"kinds\":[{\"runtime\":\"cpu\"},{\"runtime\":\"cpu\"}]}",
+     "kinds", "unique"},
 };
 
 static void test_wrong_documents_are_refused(void **state)
