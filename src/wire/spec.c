@@ -26,12 +26,11 @@ struct decoder {
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 static const char *const SPEC_KEYS[] = {
-    "name",       "resources", "num_nodes",  "run",         "envs",
-    "variants",   "setup",     "image",      "workdir",     "array",
-    "checkpoint", "outputs",   "datasets",   "file_mounts", "placement",
-    "priority",   "contact",   "time_limit", "expected",    "deadline",
-    "budget",     "retries",   "retry",      "inputs",      "shared_folders",
-    "workload",
+    "name",           "resources",   "num_nodes", "run",      "envs",       "variants",
+    "setup",          "image",       "workdir",   "array",    "checkpoint", "outputs",
+    "datasets",       "file_mounts", "placement", "priority", "contact",    "time_limit",
+    "expected",       "deadline",    "budget",    "retries",  "retry",      "inputs",
+    "shared_folders", "workload",
 };
 static const char *const INPUT_KEYS[] = {"path",       "artifact",     "dataset",
                                          "size_bytes", "jurisdiction", "homes"};
