@@ -8,7 +8,9 @@
 
 enum {
     US_PER_S = 1000000,
-    SLACK_PERCENT = 10, /* of the machine's cores: the pool's group yields those at once, anyway */
+    /* Of the machine: processors yield at once, anyway, and what a system keeps of memory comes and
+     * goes. */
+    SLACK_PERCENT = 10,
 };
 
 struct sums {
@@ -25,14 +27,17 @@ static struct sums left_of(const struct agent_core *core, const struct sync_node
                            uint32_t count)
 {
     struct sums left = {0};
-    uint64_t all = 0;
+    struct sums all = {0};
     for (uint32_t i = 0; i < count; i++) {
         left.cpu_milli += nodes[i].cpu_milli_free;
         left.mem_bytes += nodes[i].mem_bytes_free;
     }
-    for (uint32_t i = 0; i < core->node_count; i++)
-        all += core->nodes[i].cpu_milli;
-    left.cpu_milli += all * SLACK_PERCENT / 100;
+    for (uint32_t i = 0; i < core->node_count; i++) {
+        all.cpu_milli += core->nodes[i].cpu_milli;
+        all.mem_bytes += core->nodes[i].mem_bytes;
+    }
+    left.cpu_milli += all.cpu_milli * SLACK_PERCENT / 100;
+    left.mem_bytes += all.mem_bytes / 100 * SLACK_PERCENT;
     return left;
 }
 
