@@ -235,6 +235,16 @@ def stage_slurm(context):
     return pytest(context, "tests/slurm", *marker, env={"LQ": LQ})
 
 
+def stage_shim(context):
+    """Debian's snakemake and toil over the commands of lq slurm-shim."""
+    need_lq()
+    if not context.run(os.path.join(ROOT, "tools", "setup"), "--test", "--shim"):
+        tally = Tally()
+        tally.skip("snakemake and toil cannot be installed here")
+        return tally
+    return pytest(context, "tests/shim", env={"LQ": LQ})
+
+
 def stage_fuzz(context):
     build(context, "fuzz")
     folder = os.path.join(ROOT, "build", "fuzz", "tests", "fuzz")
@@ -292,6 +302,7 @@ STAGES = [
     ("faults", QUICK, (20, 360, 1800), ("build-gcc",), stage_faults),
     ("scenarios", QUICK, (40, 240, 1200), ("build-gcc",), stage_scenarios),
     ("slurm", NORMAL, (0, 150, 480), ("build-gcc",), stage_slurm),
+    ("shim", NORMAL, (0, 150, 150), ("build-gcc",), stage_shim),
     ("build-release", NORMAL, (0, 90, 90), (), lambda c: build(c, "release")),
     ("build-asan", NORMAL, (0, 90, 90), (), lambda c: build(c, "asan")),
     ("unit-asan", NORMAL, (0, 60, 60), ("build-asan",), lambda c: unit(c, "asan")),

@@ -198,6 +198,8 @@ static int agent(struct cli *cli)
         code = slurm_file(cli, cli_text(cli, "slurm", NULL), &texts->slurm);
         options.slurm = &texts->slurm;
     }
+    if (code == EXIT_DONE && options.slurm != NULL && options.site.shared_folders.count > 0)
+        code = cli_fail(cli, EXIT_USAGE, "--shared: a Slurm site shares no folders");
     if (code == EXIT_DONE && cli_has(cli, "surplus"))
         code = surplus_file(cli, cli_text(cli, "surplus", NULL), &options);
     if (code != EXIT_DONE)

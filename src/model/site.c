@@ -182,6 +182,8 @@ static enum err check_shares(const struct site *site, struct fault *fault)
 {
     if (site->shared_folders.count > SITE_SHARES_MAX)
         return fault_set(fault, ERR_LIMIT, "shared_folders", "at most %d", SITE_SHARES_MAX);
+    if (site->shared_folders.count > 0 && site->engine != ENGINE_HOST)
+        return fault_set(fault, ERR_INVALID, "shared_folders", "only a host site shares folders");
     for (uint32_t i = 0; i < site->shared_folders.count; i++) {
         struct slice text = site->shared_folders.items[i], path;
         struct id tenant;

@@ -165,6 +165,43 @@ static void test_wrong_sites_are_refused(void **state)
 #undef REFUSES
 }
 
+static void test_a_folder_is_shared_with_one_tenant_by_its_whole_path(void **state)
+{
+    static const char *const WRONG[] = {
+        "/data/team",                               /* with nobody */
+        "team=/data/team",                          /* a name is no id */
+        "ten_01j9z3k5m8q2r4t6v8x0y2z4a6=data/team", /* relative */
+        "ten_01j9z3k5m8q2r4t6v8x0y2z4a6=/etc/ssh",
+        "ten_01j9z3k5m8q2r4t6v8x0y2z4a6=/tmp",
+        "ten_01j9z3k5m8q2r4t6v8x0y2z4a6=/data/../etc",
+        "ten_01j9z3k5m8q2r4t6v8x0y2z4a6=/",
+    };
+    struct slice share = SLICE_LITERAL("ten_01j9z3k5m8q2r4t6v8x0y2z4a6=/data/team");
+    struct site_node nodes[2] = {node("n1", "", 0), node("n2", "", 0)};
+    struct site site = good_site(nodes, 2);
+    struct tenant_id tenant, other;
+    struct fault fault;
+    (void)state;
+    assert_int_equal(id_parse(SLICE_LITERAL("ten_01j9z3k5m8q2r4t6v8x0y2z4a6"), "ten", &tenant.id),
+                     ERR_OK);
+    assert_int_equal(id_parse(SLICE_LITERAL("ten_01j9z3k5m8q2r4t6v8x0y2z4a7"), "ten", &other.id),
+                     ERR_OK);
+    site.shared_folders = (struct text_list){&share, 1};
+    assert_int_equal(site_check(&site, &fault), ERR_OK);
+    assert_true(site_shares_folder(&site, tenant, SLICE_LITERAL("/data/team")));
+    assert_false(site_shares_folder(&site, tenant, SLICE_LITERAL("/data/team/inner")));
+    assert_false(site_shares_folder(&site, tenant, SLICE_LITERAL("/data")));
+    assert_false(site_shares_folder(&site, other, SLICE_LITERAL("/data/team")));
+    site.engine = ENGINE_SLURM;
+    assert_int_equal(site_check(&site, &fault), ERR_INVALID);
+    site.engine = ENGINE_HOST;
+    for (size_t i = 0; i < sizeof(WRONG) / sizeof(WRONG[0]); i++) {
+        share = slice_of(WRONG[i]);
+        assert_int_equal(site_check(&site, &fault), ERR_INVALID);
+        assert_string_equal(fault.field, "shared_folders");
+    }
+}
+
 static void test_site_may_have_4096_nodes(void **state)
 {
     static struct site_node nodes[SITE_NODES_MAX];
@@ -345,6 +382,7 @@ int main(void)
         cmocka_unit_test(test_pools_part_the_nodes),
         cmocka_unit_test(test_an_empty_ask_is_never_zero),
         cmocka_unit_test(test_wrong_sites_are_refused),
+        cmocka_unit_test(test_a_folder_is_shared_with_one_tenant_by_its_whole_path),
         cmocka_unit_test(test_site_may_have_4096_nodes),
         cmocka_unit_test(test_site_moves),
         cmocka_unit_test(test_nearest_names),
