@@ -56,10 +56,12 @@ def read_environ(pid):
 
 
 class Witness(threading.Thread):
-    """Looks at all processes of the machine: which attempts of which job live at the same moment."""
+    """Looks at all processes of the machine: which attempts of one of `jobs` live at the same moment. Other networks
+    may have theirs here, too."""
 
-    def __init__(self):
+    def __init__(self, jobs):
         super().__init__(daemon=True)
+        self.jobs = jobs
         self.over = threading.Event()
         self.known, self.doubles, self.running, self.last = {}, set(), {}, {}  # last: when an attempt was seen alive
         self.looks = 0
@@ -72,7 +74,7 @@ class Witness(threading.Thread):
                 self.known[pid] = (env["LQ_JOB_ID"], env["LQ_NODE_RANK"], env["LQ_ATTEMPT"]) \
                     if "LQ_JOB_ID" in env and "LQ_ATTEMPT" in env else None
             seen[pid] = self.known[pid]
-            if seen[pid] is not None:
+            if seen[pid] is not None and seen[pid][0] in self.jobs:
                 job, rank, attempt = seen[pid]
                 alive.setdefault((job, rank), set()).add(attempt)
                 self.last[job, int(attempt)] = time.time()

@@ -107,7 +107,7 @@ def join_sites(net, clusters):
 
 
 def with_pool(clock, net, clusters, arrivals, folder, options):
-    witness, chaos = Witness(), None
+    witness, chaos = Witness(net.jobs), None
     join_sites(net, clusters)
     devices = (len(clusters) * NODES + HOST_NODES) * PER_NODE
     net.fill(options.seed, devices * (options.window_s + LEAD_S) * FILL_SHARE)
