@@ -27,7 +27,7 @@ enum {
     SERVER_INBOX_BYTES_MAX = 65536, /* undigested plaintext at which reading stops */
     SERVER_SKIP_BYTES_MAX =
         65536, /* of a body that nobody asked for; longer ones end the connection */
-    SERVER_LINGER_BYTES_MAX = 1 << 20, /* read and dropped after the last answer */
+    SERVER_LINGER_BYTES_MAX = 8 << 20, /* dropped after the last answer, so that it arrives */
     SERVER_DESCRIPTORS_SPARE = 512,    /* for files, children and listeners */
     SERVER_RATE_BYTES_MIN = 1024,      /* a second, of a body */
     SERVER_SCRATCH_BYTES_MAX = 4 << 20,
