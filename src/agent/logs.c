@@ -15,6 +15,12 @@ struct log_piece { /* one call; belongs to it */
     uint32_t rank;
 };
 
+static struct span_ms look_gap(const struct agent *agent)
+{
+    int64_t gap_ms = (int64_t)agent->log_tails * LOG_TAIL_MS;
+    return SPAN_MS(gap_ms > LOG_EVERY_MS ? gap_ms : LOG_EVERY_MS);
+}
+
 void logs_begin(struct run *run)
 {
     if (run->logs != NULL || !run->has_order)
@@ -22,7 +28,7 @@ void logs_begin(struct run *run)
     run->logs = calloc(run->order.nodes, sizeof(*run->logs));
     ASSERT(run->logs != NULL);
     if (!loop_timer_is_set(&run->agent->log_tick))
-        loop_timer_set(&run->agent->log_tick, SPAN_MS(LOG_EVERY_MS));
+        loop_timer_set(&run->agent->log_tick, look_gap(run->agent));
 }
 
 bool logs_are_done(const struct run *run)
@@ -97,7 +103,7 @@ static void on_sent(void *context, struct http_call *call, enum err code,
         }
         tail->sent = next; /* it may stand behind us: the server was restored */
         agent->log_fails = 0;
-        loop_timer_set(&agent->log_tick, SPAN_MS(tail->sent < tail->size ? 0 : LOG_EVERY_MS));
+        loop_timer_set(&agent->log_tick, tail->sent < tail->size ? SPAN_MS(0) : look_gap(agent));
         break;
     case REMOTE_AGAIN:
         back_off(agent);
@@ -166,10 +172,10 @@ static void look_at(struct run *run, uint32_t rank, char *buffer)
 void logs_tick(void *context)
 {
     struct agent *agent = context;
-    bool is_waiting = false,
-         may_send = !boot_is_before(loop_now(agent->loop).boot, agent->log_retry_at);
+    bool may_send = !boot_is_before(loop_now(agent->loop).boot, agent->log_retry_at);
     char *buffer = NULL;
     struct run *next;
+    agent->log_tails = 0;
     for (struct run *run = agent->first; run != NULL; run = next) {
         next = run->next; /* the last piece may end the run's life later, never here */
         if (run->logs == NULL)
@@ -178,7 +184,7 @@ void logs_tick(void *context)
             struct log_tail *tail = &run->logs[rank];
             if (tail->is_done)
                 continue;
-            is_waiting = true;
+            agent->log_tails++;
             if (!may_send || tail->call != NULL || agent->log_calls >= LOG_CALLS_MAX)
                 continue;
             if (buffer == NULL)
@@ -188,6 +194,6 @@ void logs_tick(void *context)
         }
     }
     free(buffer);
-    if (is_waiting && !loop_timer_is_set(&agent->log_tick))
-        loop_timer_set(&agent->log_tick, SPAN_MS(LOG_EVERY_MS));
+    if (agent->log_tails > 0 && !loop_timer_is_set(&agent->log_tick))
+        loop_timer_set(&agent->log_tick, look_gap(agent));
 }

@@ -27,7 +27,8 @@ enum {
     PREPARE_CHUNKS_MAX = 4, /* of one work folder on their way */
     LOG_CALLS_MAX = 8,      /* at once */
     LOG_PIECE_BYTES = 256 << 10,
-    LOG_EVERY_MS = 100,
+    LOG_EVERY_MS = 100,  /* between looks at all logs */
+    LOG_TAIL_MS = 2,     /* as much for each of them, where that is more */
     LOG_SETTLE_MS = 400, /* after the last process's end nothing is written any more */
     NOTE_MAX = 512,
 };
@@ -127,6 +128,7 @@ struct agent {
     const struct sync_node *closed; /* a cluster's nodes with nothing free; NULL: a host site */
     struct loop_timer capacity, log_tick;
     uint32_t log_calls, log_fails;
+    uint32_t log_tails; /* logs that may still grow, at the last look */
     struct boot_ns log_retry_at;
     bool is_draining, is_ready, is_stopping;
     uint32_t shut_count;       /* nodes outside their windows, as last told */
