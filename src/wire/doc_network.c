@@ -238,9 +238,13 @@ static void read_former_journals(struct value_reader *reader, struct site_memory
     value_opt_array(reader, "former_journals", SITE_FORMER_JOURNALS_MAX, &list);
     journals = value_room(reader, json_count(list), sizeof(*journals));
     it = json_iterate(list);
-    while (reader->err == ERR_OK && json_next(&it))
-        reader->err =
-            json_to_id(it.value, ID_PREFIX_JOURNAL, &journals[it.index].id, reader->fault);
+    while (reader->err == ERR_OK && json_next(&it)) {
+        struct id *id = &journals[it.index].id;
+        reader->err = json_to_id(it.value, ID_PREFIX_JOURNAL, id, reader->fault);
+        if (reader->err == ERR_OK && id_is_none(*id)) /* it would be written as null */
+            reader->err = fault_set(reader->fault, ERR_INVALID, "former_journals",
+                                    "a former journal has a name");
+    }
     out->former_journals = journals;
     out->former_journal_count = (uint32_t)json_count(list);
 }
