@@ -230,9 +230,6 @@ static const struct flag DRAIN_FLAGS[] = {
 
 static int drain(struct cli *cli)
 {
-    struct buffer body;
-    struct json_writer writer;
-    struct api_reply reply;
     const char *verb = cli_has(cli, "destroyed") ? "destroyed"
                        : cli_has(cli, "resume")  ? "resume"
                                                  : "drain";
@@ -240,25 +237,7 @@ static int drain(struct cli *cli)
         !cli_confirm(cli, "If anything of this site still runs, its jobs will run twice. Sign that "
                           "nothing does?"))
         return EXIT_FAILED;
-    buffer_init(&body, 4096);
-    json_writer_init(&writer, &body);
-    json_begin_object(&writer);
-    if (cli_has(cli, "reason"))
-        json_put_text(&writer, "reason", cli_text(cli, "reason", ""));
-    json_end_object(&writer);
-    int code = json_writer_finish(&writer) == ERR_OK
-                   ? EXIT_DONE
-                   : cli_fail(cli, EXIT_USAGE, "the reason is too long");
-    if (code == EXIT_DONE)
-        code = api_post_once(
-            cli, api_target(cli, "/v1/sites/%s:%s", api_escape(cli, cli->positional[0]), verb),
-            buffer_slice(&body), &reply);
-    buffer_deinit(&body);
-    if (code == EXIT_DONE && cli->is_json)
-        return api_print(&reply);
-    if (code == EXIT_DONE)
-        printf("%s: %s\n", cli->positional[0], verb);
-    return code;
+    return site_order(cli, verb, "", verb);
 }
 
 const struct command COMMAND_DRAIN = {.name = "drain",

@@ -3,17 +3,17 @@
 
 #include "cli/api.h"
 #include "cli/commands.h"
+#include "cli/view.h"
 
 static const struct flag QUARANTINE_FLAGS[] = {
     {"node", 0, FLAG_TEXT, "NAME", "this node alone; default: the whole site"},
     {"reason", 0, FLAG_TEXT, "TEXT", "for the audit log"}};
 
-static int order(struct cli *cli, const char *verb, const char *done)
+int site_order(struct cli *cli, const char *verb, const char *node, const char *done)
 {
     struct buffer body;
     struct json_writer writer;
     struct api_reply reply;
-    const char *node = cli_text(cli, "node", "");
     buffer_init(&body, 4096);
     json_writer_init(&writer, &body);
     json_begin_object(&writer);
@@ -39,12 +39,12 @@ static int order(struct cli *cli, const char *verb, const char *done)
 
 static int quarantine(struct cli *cli)
 {
-    return order(cli, "quarantine", "takes nothing new");
+    return site_order(cli, "quarantine", cli_text(cli, "node", ""), "takes nothing new");
 }
 
 static int release(struct cli *cli)
 {
-    return order(cli, "release", "out of quarantine");
+    return site_order(cli, "release", cli_text(cli, "node", ""), "out of quarantine");
 }
 
 const struct command COMMAND_SITE_QUARANTINE = {

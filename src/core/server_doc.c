@@ -58,6 +58,30 @@ enum err doc_note(struct server_core *core, enum doc_kind kind, struct slice id,
     return name_take(core, kind, doc, name_key);
 }
 
+void doc_save(struct step *step, const struct doc_value *value, struct slice parent)
+{
+    struct arena *arena = &step->effects->arena;
+    char key[DOC_ID_MAX + 1];
+    struct buffer body;
+    doc_key(value, key);
+    const struct server_doc *doc = doc_find(step->core, value->kind, slice_of(key));
+    uint64_t version = doc == NULL ? 0 : doc->version;
+    buffer_init(&body, DOC_BYTES_MAX);
+    enum err err = doc_encode(value, &body);
+    ASSERT(err == ERR_OK);
+    struct change_op *op = step_op(step, CHANGE_DOC_PUT);
+    op->doc.expect_version = version;
+    op->doc.doc = (struct doc){.kind = value->kind,
+                               .id = arena_copy(arena, slice_of(key)),
+                               .parent = parent,
+                               .version = version + 1,
+                               .changed_at = step->now.wall,
+                               .body = arena_copy(arena, buffer_slice(&body))};
+    buffer_deinit(&body);
+    err = doc_note(step->core, value->kind, slice_of(key), version + 1, NULL);
+    ASSERT(err == ERR_OK);
+}
+
 void docs_free(struct server_core *core)
 {
     for (int kind = 0; kind < DOC_KIND_COUNT_; kind++) {

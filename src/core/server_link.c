@@ -65,25 +65,7 @@ static bool is_news(const struct link *known, uint64_t rtt_us)
 static void link_save(struct step *step, const struct link *link)
 {
     const struct doc_value value = {.kind = DOC_LINK, .link = *link};
-    struct arena *arena = &step->effects->arena;
-    char key[DOC_ID_MAX + 1];
-    struct buffer body;
-    doc_key(&value, key);
-    const struct server_doc *doc = doc_find(step->core, DOC_LINK, slice_of(key));
-    uint64_t version = doc == NULL ? 0 : doc->version;
-    buffer_init(&body, DOC_BYTES_MAX);
-    enum err err = doc_encode(&value, &body);
-    ASSERT(err == ERR_OK);
-    struct change_op *op = step_op(step, CHANGE_DOC_PUT);
-    op->doc.expect_version = version;
-    op->doc.doc = (struct doc){.kind = DOC_LINK,
-                               .id = arena_copy(arena, slice_of(key)),
-                               .version = version + 1,
-                               .changed_at = step->now.wall,
-                               .body = arena_copy(arena, buffer_slice(&body))};
-    buffer_deinit(&body);
-    err = doc_note(step->core, DOC_LINK, slice_of(key), version + 1, NULL);
-    ASSERT(err == ERR_OK);
+    doc_save(step, &value, (struct slice){0});
 }
 
 /* A figure that a source or an operator gave keeps its egress price; a measured time replaces an

@@ -41,32 +41,13 @@ static int kind_order(const void *a, const void *b)
 static void workload_save(struct step *step, const struct server_workload *workload)
 {
     struct throughput_kind kinds[THROUGHPUT_KINDS_MAX];
-    struct arena *arena = &step->effects->arena;
     struct doc_value value = {.kind = DOC_THROUGHPUT, .throughput = workload->value};
-    char key[DOC_ID_MAX + 1];
-    struct buffer body;
     for (uint32_t i = 0; i < workload->kind_count; i++)
         kinds[i] = workload->kinds[i].value;
     qsort(kinds, workload->kind_count, sizeof(kinds[0]), kind_order);
     value.throughput.kinds = kinds;
     value.throughput.kind_count = workload->kind_count;
-    doc_key(&value, key);
-    const struct server_doc *doc = doc_find(step->core, DOC_THROUGHPUT, slice_of(key));
-    uint64_t version = doc == NULL ? 0 : doc->version;
-    buffer_init(&body, DOC_BYTES_MAX);
-    enum err err = doc_encode(&value, &body);
-    ASSERT(err == ERR_OK);
-    struct change_op *op = step_op(step, CHANGE_DOC_PUT);
-    op->doc.expect_version = version;
-    op->doc.doc = (struct doc){.kind = DOC_THROUGHPUT,
-                               .id = arena_copy(arena, slice_of(key)),
-                               .parent = step_id(step, workload->value.tenant.id, ID_PREFIX_TENANT),
-                               .version = version + 1,
-                               .changed_at = step->now.wall,
-                               .body = arena_copy(arena, buffer_slice(&body))};
-    buffer_deinit(&body);
-    err = doc_note(step->core, DOC_THROUGHPUT, slice_of(key), version + 1, NULL);
-    ASSERT(err == ERR_OK);
+    doc_save(step, &value, step_id(step, workload->value.tenant.id, ID_PREFIX_TENANT));
 }
 
 /* ---- workloads that come and go */

@@ -537,6 +537,9 @@ struct site_id *surplus_barred(const struct server_core *core, const struct serv
                                enum priority_class class, uint32_t *out_count);
 
 /* ---- server_doc.c: documents; server_noun.c: what each kind means */
+/* Writes a document of the server's own making, new or over the one that stands. `parent` may be
+ * empty. */
+void doc_save(struct step *step, const struct doc_value *value, struct slice parent);
 struct server_doc *doc_find(const struct server_core *core, enum doc_kind kind, struct slice id);
 /* Version 0: takes it away. ERR_NO_MEMORY, ERR_LIMIT. */
 enum err doc_note(struct server_core *core, enum doc_kind kind, struct slice id, uint64_t version,
